@@ -19,7 +19,7 @@ DocumentId = NewType("DocumentId", UUID)
 NOBODY = "_"
 """Stands in a subject where no tenant (or call) is known yet."""
 
-# fullmatch, never match with "$": that would let a trailing newline through, and a newline in a subject is a new command.
+# fullmatch, never match with "$": that lets a trailing newline through, and a newline in a subject is a new command.
 _TOKEN = re.compile(r"[0-9a-f]{32}")
 
 
