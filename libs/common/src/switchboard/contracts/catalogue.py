@@ -1,0 +1,68 @@
+"""The catalogue: every message there is. Streams, consumers, permissions and schemas are read from here and nowhere else."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from switchboard.contracts import calls, documents, tenants
+from switchboard.contracts.base import Command, Contract, Fact, Live, Rpc
+
+FACTS: tuple[type[Fact], ...] = (
+    calls.CallAnswered,
+    calls.TurnRecorded,
+    calls.ConversationSaved,
+    calls.CallEnded,
+    calls.MediaHint,
+    calls.CallOpened,
+    calls.CallClosed,
+    documents.DocumentUploaded,
+    documents.DocumentProgress,
+    documents.DocumentIndexed,
+    tenants.TenantCreated,
+    tenants.ConfigurationPublished,
+    tenants.TrunksChanged,
+)
+
+RPCS: tuple[Rpc[Any, Any], ...] = (
+    calls.ADMIT,
+    calls.HEARTBEAT,
+    calls.GET_CALL,
+    calls.LIST_CALLS,
+    calls.REQUEST_END,
+    calls.PREVIEW,
+    documents.REGISTER,
+    documents.GET_DOCUMENT,
+    documents.LIST_DOCUMENTS,
+    documents.FORGET_DOCUMENT,
+    documents.INDEX,
+    documents.SEARCH,
+    documents.SPEECH_TEXTS,
+    tenants.SIGN_UP,
+    tenants.AUTHENTICATE,
+    tenants.GET_TENANT,
+    tenants.ADD_LOCATION,
+    tenants.SET_HOLIDAYS,
+    tenants.ADD_NUMBER,
+    tenants.ADD_TRUNK,
+    tenants.LIST_TRUNKS,
+    tenants.SET_AGENT,
+    tenants.PUBLISH,
+    tenants.GO_LIVE,
+    tenants.PAUSE,
+)
+
+COMMANDS: tuple[Command[Any, Any], ...] = (calls.END_CALL,)
+
+LIVES: tuple[type[Live], ...] = (calls.LiveWords, calls.LiveSource, calls.LiveState)
+
+FACTS_BY_CONTRACT: dict[str, type[Fact]] = {fact.contract(): fact for fact in FACTS}
+
+
+def schemas() -> dict[str, dict[str, Any]]:
+    """The JSON schema of every message, by contract name; compared with the golden files."""
+    models: dict[str, type[Contract]] = {fact.contract(): fact for fact in FACTS}
+    models |= {live.contract(): live for live in LIVES}
+    for request in (*RPCS, *COMMANDS):
+        models[request.contract() + "/request"] = request.request
+        models[request.contract() + "/reply"] = request.reply
+    return {name: model.model_json_schema() for name, model in sorted(models.items())}

@@ -1,0 +1,167 @@
+"""Tenants: sign-up, keys, locations, numbers, trunks, configuration, going live."""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import ClassVar
+from uuid import UUID
+
+from pydantic import AwareDatetime, Field, field_validator
+
+from switchboard.contracts.base import Actor, ConfigFact, Contract, Empty, Rpc, Service, services
+from switchboard.contracts.snapshot import (
+    PLATFORM_TRUNK,
+    AgentConfiguration,
+    Holiday,
+    Location,
+    NumberBinding,
+    Opening,
+    TenantStatus,
+    known_time_zone,
+)
+
+_GATEWAY = services(Service.API_GATEWAY)
+_TENANT_SVC = Service.TENANT_SVC
+
+
+class SignUp(Contract):
+    """A clinic signs up. Its first user becomes the owner."""
+
+    name: str = Field(min_length=1, max_length=120)
+    email: str = Field(pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$", max_length=254)
+    time_zone: str
+    language: str = "en"
+
+    @field_validator("time_zone")
+    @classmethod
+    def _zone(cls, value: str) -> str:
+        return known_time_zone(value)
+
+
+class SignedUp(Contract):
+    """``api_key`` is shown this once; only its hash is stored."""
+
+    tenant_id: UUID
+    user_id: UUID
+    api_key: str = Field(repr=False)
+
+
+class Authenticate(Contract):
+    """A presented API key: its id, and the SHA-256 of its secret (hex); the secret itself stays in the gateway."""
+
+    key_id: str = Field(pattern=r"^[0-9a-f]{32}$")
+    secret_sha256: str = Field(pattern=r"^[0-9a-f]{64}$", repr=False)
+
+
+class TenantView(Contract):
+    tenant_id: UUID
+    name: str
+    status: TenantStatus
+    time_zone: str
+    language: str
+    published_version: int | None
+    locations: tuple[Location, ...]
+    holidays: tuple[Holiday, ...]
+    numbers: tuple[NumberBinding, ...]
+    agent: AgentConfiguration
+
+
+class NewLocation(Contract):
+    name: str = Field(min_length=1, max_length=120)
+    address: str = Field(default="", max_length=300)
+    hours: tuple[Opening, ...] = ()
+    notes: str = Field(default="", max_length=1000)
+
+
+class SetHolidays(Contract):
+    holidays: tuple[Holiday, ...] = Field(max_length=100)
+
+
+class NewNumber(Contract):
+    """Binds a dialled number to this tenant on one trunk and, where the carrier states one, one carrier account."""
+
+    number: str = Field(pattern=r"^\+[1-9]\d{6,14}$")
+    trunk: str = PLATFORM_TRUNK
+    carrier_account: str | None = Field(default=None, max_length=64, pattern=r"^[A-Za-z0-9_-]+$")
+
+
+class NewTrunk(Contract):
+    """A customer's own SBC. Addresses only (IP or CIDR): a host name would be compared with what the caller writes."""
+
+    name: str = Field(min_length=1, max_length=80)
+    allowed_addresses: tuple[str, ...] = Field(min_length=1, max_length=50)
+    numbers: tuple[str, ...] = Field(min_length=1, max_length=200)
+    auth_username: str | None = Field(default=None, max_length=64)
+    auth_password: str | None = Field(default=None, max_length=128, repr=False)
+
+    @field_validator("allowed_addresses")
+    @classmethod
+    def _addresses(cls, values: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(network_address(value) for value in values)
+
+
+def network_address(value: str) -> str:
+    """``value`` as a CIDR block in its normal form; host names, host bits and "everybody" are refused."""
+    try:
+        network = ipaddress.ip_network(value, strict=True)
+    except ValueError:
+        raise ValueError("expected an IP address or CIDR block such as 203.0.113.0/28") from None
+    if network.prefixlen == 0:
+        raise ValueError("a block of every address would let anybody in; name the carrier's blocks")
+    return str(network)
+
+
+class TrunkView(Contract):
+    trunk_id: UUID
+    name: str
+    allowed_addresses: tuple[str, ...]
+    numbers: tuple[str, ...]
+    media_cell: str
+
+
+class TrunkList(Contract):
+    trunks: tuple[TrunkView, ...]
+
+
+class Published(Contract):
+    version: int
+    status: TenantStatus
+    published_at: AwareDatetime
+
+
+SIGN_UP = Rpc("tenants", "sign_up", SignUp, SignedUp, _TENANT_SVC, _GATEWAY, deadline=5.0)
+AUTHENTICATE = Rpc("tenants", "authenticate", Authenticate, Actor, _TENANT_SVC, _GATEWAY)
+GET_TENANT = Rpc("tenants", "get", Empty, TenantView, _TENANT_SVC, _GATEWAY)
+ADD_LOCATION = Rpc("tenants", "add_location", NewLocation, Location, _TENANT_SVC, _GATEWAY, deadline=5.0)
+SET_HOLIDAYS = Rpc("tenants", "set_holidays", SetHolidays, TenantView, _TENANT_SVC, _GATEWAY, deadline=5.0)
+ADD_NUMBER = Rpc("tenants", "add_number", NewNumber, NumberBinding, _TENANT_SVC, _GATEWAY, deadline=5.0)
+ADD_TRUNK = Rpc("tenants", "add_trunk", NewTrunk, TrunkView, _TENANT_SVC, _GATEWAY, deadline=5.0)
+LIST_TRUNKS = Rpc("tenants", "trunks", Empty, TrunkList, _TENANT_SVC, _GATEWAY)
+SET_AGENT = Rpc("tenants", "set_agent", AgentConfiguration, TenantView, _TENANT_SVC, _GATEWAY, deadline=5.0)
+PUBLISH = Rpc("tenants", "publish", Empty, Published, _TENANT_SVC, _GATEWAY, deadline=5.0)
+GO_LIVE = Rpc("tenants", "go_live", Empty, Published, _TENANT_SVC, _GATEWAY, deadline=5.0)
+PAUSE = Rpc("tenants", "pause", Empty, Published, _TENANT_SVC, _GATEWAY, deadline=5.0)
+
+
+class TenantCreated(ConfigFact):
+    fact: ClassVar[str] = "created"
+    publishers: ClassVar[frozenset[Service]] = services(Service.TENANT_SVC)
+    consumers: ClassVar[frozenset[Service]] = frozenset()
+
+
+class ConfigurationPublished(ConfigFact):
+    """A new version is in the database; tenant-svc itself projects it into the KV bucket on this fact."""
+
+    fact: ClassVar[str] = "published"
+    publishers: ClassVar[frozenset[Service]] = services(Service.TENANT_SVC)
+    consumers: ClassVar[frozenset[Service]] = services(Service.TENANT_SVC)
+
+    version: int = Field(ge=1)
+
+
+class TrunksChanged(ConfigFact):
+    """LiveKit's trunks or rules no longer match the database: a hint for the reconciler."""
+
+    fact: ClassVar[str] = "trunks"
+    publishers: ClassVar[frozenset[Service]] = services(Service.TENANT_SVC)
+    consumers: ClassVar[frozenset[Service]] = services(Service.TENANT_SVC)
