@@ -1,7 +1,7 @@
 """What people said, encrypted with the tenant's data key wherever it travels or rests outside PostgreSQL.
 
-A contract field of type :class:`Sealed` is plain text in memory and ciphertext on the wire. Serialising a model that holds
-one without a sealer, or reading one without an opener, is an error: there is no quiet way to send words in clear.
+A contract field of type :class:`Sealed` is plain text in memory and ciphertext on the wire. Serialising a model that
+holds one without a sealer, or reading one without an opener, is an error: there is no quiet way to send words in clear.
 """
 
 from __future__ import annotations

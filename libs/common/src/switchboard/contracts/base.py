@@ -36,14 +36,14 @@ class Fact(Contract):
 
     fact: ClassVar[str]
     domain: ClassVar[Domain]
-    version: ClassVar[int] = 1
+    contract_version: ClassVar[int] = 1
     publishers: ClassVar[frozenset[Service]]
     consumers: ClassVar[frozenset[Service]]
 
     @classmethod
     def contract(cls) -> str:
         """Name and version as they stand in the envelope, e.g. ``calls.turn/1``."""
-        return f"{cls.domain}.{cls.fact}/{cls.version}"
+        return f"{cls.domain}.{cls.fact}/{cls.contract_version}"
 
     def subject(self) -> str:
         raise TypeError(f"{type(self).__name__} has no subject of its own")
@@ -119,7 +119,7 @@ class Empty(Contract):
 
 
 class Actor(Contract):
-    """On whose behalf a request is made; put into the envelope by whoever authenticated, checked by the owning service."""
+    """On whose behalf a request is made; set by whoever authenticated, checked by the owner."""
 
     kind: Literal["user", "api_key", "service", "anonymous"]
     id: str = ""
@@ -141,7 +141,7 @@ ReplyT = TypeVar("ReplyT", bound=Contract)
 
 @dataclass(frozen=True, slots=True)
 class Rpc(Generic[RequestT, ReplyT]):
-    """A request on ``rpc.<service>.<method>.<tenant>``, served by one queue group. ``deadline`` is its default, seconds."""
+    """A request on ``rpc.<service>.<method>.<tenant>``, served by one queue group; ``deadline`` in seconds."""
 
     service: str
     method: str

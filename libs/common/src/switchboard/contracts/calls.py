@@ -50,7 +50,7 @@ class EndReason(enum.StrEnum):
 
 
 class SipFacts(Contract):
-    """What LiveKit says of a SIP leg. ``trunk`` is our own name for it, written by the reconciler into the rule's attributes."""
+    """What LiveKit says of a SIP leg. ``trunk`` is our name for it, an attribute that the rule sets."""
 
     sip_call_id: str = Field(max_length=200)
     trunk: str | None = Field(default=None, max_length=64)
@@ -131,7 +131,7 @@ class HeartbeatReply(Contract):
 HEARTBEAT = Rpc("calls", "heartbeat", Heartbeat, HeartbeatReply, Service.CALL_ORCHESTRATOR, _AGENT, deadline=2.0)
 
 
-# -- facts of the job that owns the call --------------------------------------------------------------------------------
+# -- facts of the job that owns the call -----------------------------------------------------------------------------
 
 
 class CallAnswered(CallFact):
@@ -228,7 +228,7 @@ class CallEnded(CallFact):
     reason: EndReason
 
 
-# -- hints from LiveKit, through the gateway ----------------------------------------------------------------------------
+# -- hints from LiveKit, through the gateway -------------------------------------------------------------------------
 
 
 class MediaHint(CallFact):
@@ -246,7 +246,7 @@ class MediaHint(CallFact):
     sip_call_id: str = Field(default="", max_length=200)
 
 
-# -- what the orchestrator tells the fleet ------------------------------------------------------------------------------
+# -- what the orchestrator tells the fleet ---------------------------------------------------------------------------
 
 
 class CallOpened(CallFact):
@@ -269,7 +269,7 @@ class CallClosed(CallFact):
     seconds: float = Field(ge=0)
 
 
-# -- commands to the job ------------------------------------------------------------------------------------------------
+# -- commands to the job ---------------------------------------------------------------------------------------------
 
 
 class EndCall(Contract):
@@ -280,7 +280,7 @@ class EndCall(Contract):
 END_CALL = Command("end", EndCall, Empty, services(Service.CALL_ORCHESTRATOR))
 
 
-# -- words while they are spoken ----------------------------------------------------------------------------------------
+# -- words while they are spoken -------------------------------------------------------------------------------------
 
 
 class LiveWords(Live):
@@ -309,7 +309,7 @@ class LiveState(Live):
     state: CallState
 
 
-# -- questions about records --------------------------------------------------------------------------------------------
+# -- questions about records -----------------------------------------------------------------------------------------
 
 
 class GetCall(Contract):

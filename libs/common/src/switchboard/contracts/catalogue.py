@@ -1,4 +1,4 @@
-"""The catalogue: every message there is. Streams, consumers, permissions and schemas are read from here and nowhere else."""
+"""The catalogue: every message there is. Streams, consumers, permissions and schemas come from here only."""
 
 from __future__ import annotations
 
@@ -62,7 +62,8 @@ def schemas() -> dict[str, dict[str, Any]]:
     """The JSON schema of every message, by contract name; compared with the golden files."""
     models: dict[str, type[Contract]] = {fact.contract(): fact for fact in FACTS}
     models |= {live.contract(): live for live in LIVES}
-    for request in (*RPCS, *COMMANDS):
+    requests: tuple[Rpc[Any, Any] | Command[Any, Any], ...] = (*RPCS, *COMMANDS)
+    for request in requests:
         models[request.contract() + "/request"] = request.request
         models[request.contract() + "/reply"] = request.reply
     return {name: model.model_json_schema() for name, model in sorted(models.items())}

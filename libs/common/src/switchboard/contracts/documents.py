@@ -72,7 +72,7 @@ LIST_DOCUMENTS = Rpc("rag", "documents", Page, DocumentList, Service.RAG_SVC, _G
 FORGET_DOCUMENT = Rpc("rag", "forget", GetDocument, Empty, Service.RAG_SVC, _GATEWAY, deadline=5.0)
 
 
-# -- ingestion ----------------------------------------------------------------------------------------------------------
+# -- ingestion -------------------------------------------------------------------------------------------------------
 
 
 class DocumentUploaded(DocumentFact):
@@ -133,7 +133,7 @@ class IndexChunks(Contract):
 INDEX = Rpc("rag", "index", IndexChunks, Empty, Service.RAG_SVC, _INGEST, deadline=15.0)
 
 
-# -- retrieval ----------------------------------------------------------------------------------------------------------
+# -- retrieval -------------------------------------------------------------------------------------------------------
 
 
 class Search(Contract):

@@ -13,7 +13,7 @@ from pydantic import AwareDatetime, Field, field_validator, model_validator
 from switchboard.contracts.base import Contract
 
 PLATFORM_TRUNK = "platform"
-"""Our own trunk, shared by the carriers we take calls from; a customer's trunk is named by its id (32 hex characters)."""
+"""Our own trunk, shared by the carriers we take calls from; a customer's trunk is named by its id (32 hex)."""
 
 WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 Weekday = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
