@@ -1,0 +1,3 @@
+"""Real servers for the integration tests of every package."""
+
+pytest_plugins = ["fleet.fixtures"]

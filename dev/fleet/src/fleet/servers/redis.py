@@ -1,0 +1,48 @@
+"""Debian's redis-server, with a password and no snapshot file."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+from fleet.files import find_program, write_private
+from fleet.probes import redis_ping
+from fleet.process import ProcessSpec
+
+
+@dataclass(frozen=True)
+class RedisServer:
+    """A Redis on 127.0.0.1."""
+
+    spec: ProcessSpec
+    host: str
+    port: int
+    password: str
+
+    @property
+    def address(self) -> str:
+        return f"{self.host}:{self.port}"
+
+    @property
+    def url(self) -> str:
+        return f"redis://:{quote(self.password)}@{self.address}/0"
+
+
+def make_redis(
+    folder: Path, port: int, password: str, name: str = "redis-app", appendonly: bool = False
+) -> RedisServer:
+    """A server in `folder`. `appendonly` keeps every write: LiveKit's Redis is the only home of trunks and rules."""
+    config = folder / "redis.conf"
+    text = (
+        f'bind 127.0.0.1\nport {port}\ndir "{folder}"\nrequirepass "{password}"\nsave ""\n'
+        f'appendonly {"yes" if appendonly else "no"}\nappendfsync everysec\ndaemonize no\nlogfile ""\n'
+    )
+    spec = ProcessSpec(
+        name=name,
+        argv=(str(find_program("redis-server", "Debian package redis-server")), str(config)),
+        ready=redis_ping("127.0.0.1", port, password),
+        prepare=functools.partial(write_private, config, text),
+    )
+    return RedisServer(spec, "127.0.0.1", port, password)
