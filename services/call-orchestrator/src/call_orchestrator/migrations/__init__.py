@@ -1,0 +1,1 @@
+"""Migrations of the schema ``calls``; applied by ``python -m switchboard.migrate``."""

@@ -1,0 +1,1 @@
+"""Migrations of the schema ``tenancy``; applied by ``python -m switchboard.migrate``."""
