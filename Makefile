@@ -1,0 +1,58 @@
+# The two commands a newcomer needs are `make demo` and `make test`; `make help` lists the rest.
+# Every target first runs the set-up, which takes no time when there is nothing to do.
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help setup demo up down status logs call test lint types unit integration e2e lock
+
+python := .venv/bin/python
+fleet := $(python) -m fleet
+# espeak-ng's sound library makes folders for itself; they belong below var/.
+export PULSE_RUNTIME_PATH := $(CURDIR)/var/pulse
+export PULSE_STATE_PATH := $(CURDIR)/var/pulse
+
+help: ## list these targets
+	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
+
+setup: ## install what is missing: system packages (as root), .venv, LiveKit server, models
+	@sh tools/setup.sh
+
+demo: setup ## start the whole fleet, onboard a clinic, place a real phone call, judge what was heard (SEED=n repeats a run)
+	@$(fleet) demo $(if $(SEED),--seed $(SEED))
+
+up: setup ## start the fleet to stay, with a demo clinic
+	@$(fleet) up $(if $(SEED),--seed $(SEED))
+
+down: setup ## stop the fleet that `make up` started
+	@$(fleet) down
+
+status: setup ## what runs, on which ports, since when
+	@$(fleet) status
+
+logs: setup ## the logs' last lines, and on (NAME=voice-agent for one process)
+	@$(fleet) logs $(NAME)
+
+call: setup ## call the demo clinic: make call ASK="how much is a cleaning"
+	@$(fleet) call "$$ASK"
+
+lint: setup ## style, formatting, who may import whom
+	@.venv/bin/ruff check .
+	@.venv/bin/ruff format --check .
+	@.venv/bin/lint-imports
+
+types: setup ## mypy, strict
+	@.venv/bin/mypy .
+
+unit: setup ## tests without processes and sockets
+	@.venv/bin/pytest -q -m unit
+
+integration: setup ## tests against real PostgreSQL, NATS, Redis and LiveKit
+	@.venv/bin/pytest -q -m integration
+
+e2e: setup ## tests of the whole fleet through its public faces
+	@.venv/bin/pytest -q -m e2e
+
+test: lint types ## lint, types, and all tests
+	@.venv/bin/pytest -q
+
+lock: setup ## compile the pins again after a change to a pyproject.toml
+	@sh tools/lock.sh
