@@ -1,0 +1,286 @@
+"""The bus as a service sees it: publish facts, ask, serve, consume, speak live, read buckets."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar
+from uuid import UUID
+
+import structlog
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.errors import Error as NatsError
+from opentelemetry.trace import SpanKind
+
+from switchboard import subjects
+from switchboard.bus import metrics, rpc
+from switchboard.bus.connection import connect
+from switchboard.bus.consumer import ConsumerLoop
+from switchboard.bus.consumer import Handler as FactHandler
+from switchboard.bus.envelope import CONTRACT, MESSAGE_ID, Message, decode, encode_fact, encode_live
+from switchboard.bus.kv import Bucket
+from switchboard.bus.topology import STREAM_OF, TENANT_KEYS, durable
+from switchboard.clock import Clock, SystemClock
+from switchboard.contracts.base import Actor, Command, Contract, Domain, Fact, Live, Rpc, Service
+from switchboard.contracts.catalogue import LIVES
+from switchboard.errors import InvalidInput, Unavailable
+from switchboard.ids import Ids
+from switchboard.keyring import Keyring
+from switchboard.settings import NatsSettings, SealingSettings
+from switchboard.telemetry import context_headers, span
+
+_log = structlog.get_logger(__name__)
+_LIVES: dict[str, type[Live]] = {live.contract(): live for live in LIVES}
+
+RequestT = TypeVar("RequestT", bound=Contract)
+ReplyT = TypeVar("ReplyT", bound=Contract)
+FIRST_CONNECT_SECONDS = 10.0
+PUBLISH_SECONDS = 5.0
+
+
+def _nothing() -> None:
+    return
+
+
+class Bus:
+    """One service's connection. Made by :meth:`connect`; closed by :meth:`drain`."""
+
+    def __init__(self, client: Client, service: Service, master_key: bytes, clock: Clock) -> None:
+        self._client = client
+        self._js = client.jetstream(timeout=PUBLISH_SECONDS)
+        self._service = service
+        self._clock = clock
+        self._buckets: dict[str, Bucket] = {}
+        self._servers: list[rpc.Server] = []
+        self._loops: list[ConsumerLoop] = []
+        self._tasks: list[asyncio.Task[None]] = []
+        self._rpc_subscriptions: list[Any] = []
+        self.ids = Ids(clock)
+        self.keyring = Keyring(master_key, self.bucket(TENANT_KEYS), clock)
+
+    @classmethod
+    async def connect(
+        cls,
+        settings: NatsSettings,
+        sealing: SealingSettings,
+        service: Service,
+        *,
+        clock: Clock | None = None,
+        on_closed: Callable[[], None] = _nothing,
+    ) -> Bus:
+        """``on_closed`` is called when the connection is given up for good: the process should exit non-zero then."""
+        bus: Bus | None = None
+
+        async def reconnected() -> None:
+            if bus is not None:
+                for bucket in bus._buckets.values():
+                    bucket.watch_again()
+
+        async def closed() -> None:
+            on_closed()
+
+        try:
+            # nats-py, told to reconnect for ever, also tries the first connection for ever.
+            async with asyncio.timeout(FIRST_CONNECT_SECONDS):
+                client = await connect(
+                    settings,
+                    name=service.value,
+                    inbox=f"_INBOX_{service.value}",
+                    on_closed=closed,
+                    on_reconnected=reconnected,
+                )
+        except TimeoutError:
+            raise Unavailable(f"no bus answered within {FIRST_CONNECT_SECONDS:.0f} s") from None
+        master = base64.b64decode(sealing.master_key.get_secret_value())
+        bus = cls(client, service, master, clock or SystemClock())
+        return bus
+
+    @property
+    def is_connected(self) -> bool:
+        return bool(self._client.is_connected)
+
+    # -- facts ------------------------------------------------------------------------------------------------------
+
+    async def encode(self, fact: Fact, message_id: UUID | None = None) -> Message:
+        """``fact`` as a message for an outbox; validates publisher and ids before any I/O but the key look-up."""
+        if self._service not in fact.publishers:
+            raise InvalidInput(f"{self._service} does not publish {fact.contract()}")
+        cipher = await self.keyring.cipher(fact.tenant())
+        return encode_fact(fact, message_id or self.ids.new(), self._service, cipher)
+
+    async def publish_fact(self, fact: Fact, message_id: UUID | None = None) -> None:
+        """Store ``fact`` in its stream; returns when the broker has it. For services without a database.
+
+        Pass the same ``message_id`` when trying again after an error: the broker and the inboxes drop the copy.
+        """
+        message = await self.encode(fact, message_id)
+        await self.publish(message.subject, message.payload, message.headers, message.id.hex)
+
+    async def publish(self, subject: str, payload: bytes, headers: Mapping[str, str], msg_id: str) -> None:
+        """The outbox relay's publisher."""
+        name = headers.get(CONTRACT, "")
+        with span(f"publish {name}", kind=SpanKind.PRODUCER):
+            try:
+                await self._js.publish(
+                    subject,
+                    payload,
+                    timeout=PUBLISH_SECONDS,
+                    headers={**context_headers(), **headers, MESSAGE_ID: msg_id},
+                )
+            except (NatsError, TimeoutError, OSError) as error:
+                raise Unavailable(f"the broker did not store {name}") from error
+        metrics.published.labels(name).inc()
+
+    def consume(self, handlers: Mapping[type[Fact], FactHandler]) -> None:
+        """Start consuming; one durable per stream, shared with this service's other replicas."""
+        by_domain: dict[Domain, dict[type[Fact], FactHandler]] = {}
+        for fact, handler in handlers.items():
+            if self._service not in fact.consumers:
+                raise InvalidInput(f"{self._service} is not a consumer of {fact.contract()}")
+            by_domain.setdefault(fact.domain, {})[fact] = handler
+        for domain, chosen in by_domain.items():
+            loop = ConsumerLoop(self._js, STREAM_OF[domain], durable(self._service, domain), chosen, self.keyring)
+            self._loops.append(loop)
+            self._tasks.append(asyncio.create_task(loop.run(), name=f"consume {domain}"))
+
+    # -- requests ---------------------------------------------------------------------------------------------------
+
+    async def request(
+        self,
+        spec: Rpc[RequestT, ReplyT],
+        body: RequestT,
+        *,
+        tenant_id: UUID | None,
+        actor: Actor | None = None,
+        timeout: float | None = None,
+    ) -> ReplyT:
+        """Ask the service that owns ``spec``; ``actor`` defaults to this service itself."""
+        return await self._request(spec, spec.subject(tenant_id), body, tenant_id, actor, timeout)
+
+    async def command(
+        self,
+        spec: Command[RequestT, ReplyT],
+        body: RequestT,
+        *,
+        tenant_id: UUID,
+        call_id: UUID,
+        actor: Actor | None = None,
+    ) -> ReplyT:
+        """Tell the one job that owns a live call. ``NoResponder``: there is no such job now."""
+        return await self._request(spec, spec.subject(tenant_id, call_id), body, tenant_id, actor, None)
+
+    async def _request(
+        self,
+        spec: Rpc[RequestT, ReplyT] | Command[RequestT, ReplyT],
+        subject: str,
+        body: RequestT,
+        tenant_id: UUID | None,
+        actor: Actor | None,
+        timeout: float | None,
+    ) -> ReplyT:
+        if self._service not in spec.clients:
+            raise InvalidInput(f"{self._service} is not a client of {spec.contract()}")
+        return await rpc.request(
+            self._client,
+            spec,
+            subject,
+            body,
+            tenant_id=tenant_id,
+            actor=actor or Actor.of_service(self._service),
+            source=self._service,
+            keyring=self.keyring,
+            clock=self._clock,
+            timeout=spec.deadline if timeout is None else timeout,
+        )
+
+    async def serve(self, spec: Rpc[RequestT, ReplyT], handler: rpc.Handler[RequestT, ReplyT]) -> None:
+        """Answer ``spec`` together with this service's other replicas (one queue group)."""
+        if spec.server is not self._service:
+            raise InvalidInput(f"{self._service} does not serve {spec.contract()}")
+        subject = f"rpc.{subjects.name(spec.service)}.{subjects.name(spec.method)}.{subjects.WILDCARD}"
+        await self._serve(spec, subject, self._service.value, handler)
+
+    async def serve_command(
+        self,
+        spec: Command[RequestT, ReplyT],
+        tenant_id: UUID,
+        call_id: UUID,
+        handler: rpc.Handler[RequestT, ReplyT],
+    ) -> None:
+        """Answer a command for one live call: only the job that owns it subscribes."""
+        await self._serve(spec, spec.subject(tenant_id, call_id), "", handler)
+
+    async def _serve(
+        self,
+        spec: Rpc[RequestT, ReplyT] | Command[RequestT, ReplyT],
+        subject: str,
+        queue: str,
+        handler: rpc.Handler[RequestT, ReplyT],
+    ) -> None:
+        server = rpc.Server(spec, handler, self.keyring, self._clock)
+        self._servers.append(server)
+        self._rpc_subscriptions.append(await self._client.subscribe(subject, queue=queue, cb=server.on_message))
+
+    # -- words while they are spoken --------------------------------------------------------------------------------
+
+    async def publish_live(self, live: Live) -> None:
+        """Best effort: lost when nobody listens or the bus is away."""
+        try:
+            cipher = await self.keyring.cipher(live.tenant_id)
+            payload = encode_live(live, cipher)
+            await self._client.publish(live.subject(), payload, headers={CONTRACT: live.contract()})
+        except (NatsError, OSError, Unavailable) as error:
+            _log.debug("live event lost", error=type(error).__name__)
+
+    @asynccontextmanager
+    async def live(self, tenant_id: UUID) -> AsyncIterator[AsyncIterator[Live]]:
+        """What is said in a tenant's live calls, from now on. A reader that falls 1,000 behind loses the oldest."""
+        queue: asyncio.Queue[Live] = asyncio.Queue(maxsize=1000)
+
+        async def receive(msg: Msg) -> None:
+            model = _LIVES.get((msg.headers or {}).get(CONTRACT, ""))
+            if model is None:
+                return
+            event = decode(model, msg.data, await self.keyring.cipher(tenant_id), model.contract())
+            if event.tenant_id != tenant_id:
+                return
+            if queue.full():
+                queue.get_nowait()
+            queue.put_nowait(event)
+
+        async def events() -> AsyncIterator[Live]:
+            while True:
+                yield await queue.get()
+
+        subscription = await self._client.subscribe(subjects.live_of_tenant(tenant_id), cb=receive)
+        # The server must know of the subscription before the caller goes on and makes something happen.
+        await self._client.flush()
+        try:
+            yield events()
+        finally:
+            await subscription.unsubscribe()
+
+    # -- buckets, end -----------------------------------------------------------------------------------------------
+
+    def bucket(self, name: str) -> Bucket:
+        if name not in self._buckets:
+            self._buckets[name] = Bucket(self._js, name)
+        return self._buckets[name]
+
+    async def flush(self) -> None:
+        """Wait until the server has processed everything sent so far, subscriptions included."""
+        await self._client.flush()
+
+    async def drain(self) -> None:
+        """Refuse new work, finish what is in hand, close."""
+        for loop in self._loops:
+            loop.stop()
+        for subscription in self._rpc_subscriptions:
+            if self.is_connected:
+                await subscription.unsubscribe()
+        await asyncio.gather(*(server.drain() for server in self._servers))
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._client.close()

@@ -1,0 +1,213 @@
+"""Facts in: at least once, in bounded parallel, with delays between tries and dead letters at the end.
+
+A handler acknowledges by returning, which it does after its transaction has committed. What it raises decides the rest: an
+error that can't be mended by trying again goes to the dead letters at once, anything else after :data:`RETRY_DELAYS`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import structlog
+from nats.aio.msg import Msg
+from nats.errors import Error as NatsError
+from nats.errors import TimeoutError as NatsTimeoutError
+from nats.js import JetStreamContext
+from opentelemetry.trace import SpanKind
+
+from switchboard.bus import metrics
+from switchboard.bus.envelope import CONTRACT, MESSAGE_ID, check_subject, decode
+from switchboard.bus.topology import ACK_WAIT_SECONDS
+from switchboard.contracts.base import Fact
+from switchboard.contracts.catalogue import FACTS_BY_CONTRACT
+from switchboard.errors import InvalidInput, SwitchboardError
+from switchboard.ids import parse_token
+from switchboard.keyring import Keyring
+from switchboard.sealed import SealError
+from switchboard.subjects import NOBODY, dead_letter, parse_fact
+from switchboard.telemetry import remote_span
+
+_log = structlog.get_logger(__name__)
+
+RETRY_DELAYS: tuple[float, ...] = (0.2, 1.0, 5.0, 15.0, 60.0)
+"""Seconds before the second, third, ... try; after the last one the message is a dead letter."""
+
+BATCH = 32
+FETCH_SECONDS = 5.0
+DEAD_REASON = "Switchboard-Dead-Reason"
+DEAD_SUBJECT = "Switchboard-Dead-Subject"
+DEAD_TRIES = "Switchboard-Dead-Tries"
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One delivery of a fact. ``message_id`` is the inbox key; ``attempt`` counts from 1."""
+
+    message_id: UUID
+    attempt: int
+    subject: str
+
+
+Handler = Callable[[Any, Delivery], Awaitable[None]]
+
+
+class ConsumerLoop:
+    """Pulls one durable and runs its handlers; messages of one entity one after the other, entities side by side."""
+
+    def __init__(
+        self,
+        js: JetStreamContext,
+        stream: str,
+        durable: str,
+        handlers: Mapping[type[Fact], Handler],
+        keyring: Keyring,
+    ) -> None:
+        self._js = js
+        self._stream = stream
+        self._durable = durable
+        self._handlers = handlers
+        self._keyring = keyring
+        self._stopping = asyncio.Event()
+
+    def stop(self) -> None:
+        """Fetch no more; what is in hand is finished."""
+        self._stopping.set()
+
+    async def run(self) -> None:
+        """Until :meth:`stop`. Outages of the broker are waited out."""
+        subscription: JetStreamContext.PullSubscription | None = None
+        while not self._stopping.is_set():
+            try:
+                if subscription is None:
+                    subscription = await self._js.pull_subscribe_bind(self._durable, self._stream)
+                messages = await self._fetch(subscription)
+            except NatsTimeoutError:
+                continue
+            except (NatsError, OSError) as error:
+                # Yield before trying again: an unusable connection makes fetch fail at once, and a hot loop would starve
+                # everything else in the process.
+                _log.warning("fetch failed", durable=self._durable, error=type(error).__name__)
+                subscription = None
+                await self._pause(1.0)
+                continue
+            await self._handle_batch(messages)
+
+    async def _fetch(self, subscription: JetStreamContext.PullSubscription) -> list[Msg]:
+        """The next batch, or nothing as soon as a stop is asked for."""
+        fetch = asyncio.ensure_future(subscription.fetch(BATCH, timeout=FETCH_SECONDS))
+        stop = asyncio.ensure_future(self._stopping.wait())
+        try:
+            await asyncio.wait({fetch, stop}, return_when=asyncio.FIRST_COMPLETED)
+            if fetch.done():
+                return fetch.result()
+            return []
+        finally:
+            stop.cancel()
+            if not fetch.done():
+                fetch.cancel()
+                with suppress(asyncio.CancelledError, NatsError):
+                    await fetch
+
+    async def _pause(self, seconds: float) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._stopping.wait()
+
+    async def _handle_batch(self, messages: list[Msg]) -> None:
+        by_entity: dict[str, list[Msg]] = {}
+        for msg in messages:
+            by_entity.setdefault(msg.subject.rpartition(".")[0], []).append(msg)
+        async with asyncio.TaskGroup() as group:
+            for queue in by_entity.values():
+                group.create_task(self._handle_in_order(queue))
+
+    async def _handle_in_order(self, queue: list[Msg]) -> None:
+        for msg in queue:
+            await self._handle(msg)
+
+    async def _handle(self, msg: Msg) -> None:
+        headers: Mapping[str, str] = msg.headers or {}
+        name = headers.get(CONTRACT, "")
+        label = name if name in FACTS_BY_CONTRACT else "unknown"
+        attempt = int(msg.metadata.num_delivered or 1)
+        if attempt > len(RETRY_DELAYS) + 1:
+            # A message that kills its process never reaches the lines below; its count does.
+            await self._bury(msg, headers, "tries-used-up", attempt)
+            return
+        heartbeat = asyncio.create_task(_keep_alive(msg))
+        outcome = "ok"
+        with remote_span(
+            f"process {label}",
+            headers,
+            kind=SpanKind.CONSUMER,
+            attributes={"messaging.operation.name": "process", "messaging.message.type": label},
+        ):
+            try:
+                await self._dispatch(msg, headers, name, attempt)
+                await msg.ack()
+            except Exception as error:
+                outcome = error.code if isinstance(error, SwitchboardError) else "internal"
+                await self._failed(msg, headers, error, attempt)
+            finally:
+                heartbeat.cancel()
+                metrics.consumed.labels(label, outcome).inc()
+
+    async def _dispatch(self, msg: Msg, headers: Mapping[str, str], name: str, attempt: int) -> None:
+        model = FACTS_BY_CONTRACT.get(name)
+        handler = self._handlers.get(model) if model is not None else None
+        if model is None or handler is None:
+            raise InvalidInput("no handler takes this contract")
+        message_id = parse_token(headers.get(MESSAGE_ID, ""), "message_id")
+        tenant_id = parse_fact(msg.subject).tenant_id
+        try:
+            fact = decode(model, msg.data, await self._keyring.cipher(tenant_id), name)
+        except SealError:
+            raise InvalidInput("sealed content can't be opened: its tenant has no key any more") from None
+        check_subject(fact, msg.subject)
+        with structlog.contextvars.bound_contextvars(tenant_id=tenant_id.hex if tenant_id else NOBODY):
+            await handler(fact, Delivery(message_id, attempt, msg.subject))
+
+    async def _failed(self, msg: Msg, headers: Mapping[str, str], error: Exception, attempt: int) -> None:
+        hopeless = isinstance(error, InvalidInput)
+        reason = error.code if isinstance(error, SwitchboardError) else type(error).__name__
+        if hopeless or attempt > len(RETRY_DELAYS):
+            _log.error("dead letter", durable=self._durable, reason=reason, attempt=attempt, exc_info=error)
+            await self._bury(msg, headers, reason, attempt)
+            return
+        _log.warning("delivery failed", durable=self._durable, reason=reason, attempt=attempt, exc_info=error)
+        with suppress(NatsError):
+            await msg.nak(delay=RETRY_DELAYS[attempt - 1])
+
+    async def _bury(self, msg: Msg, headers: Mapping[str, str], reason: str, attempt: int) -> None:
+        """Copy to the dead letters, then acknowledge. When the copy fails, the message comes again after a while."""
+        # Nats-* headers must not travel: Nats-Expected-Stream alone would make the copy fail for ever.
+        kept = {key: value for key, value in headers.items() if not key.startswith("Nats-")}
+        kept |= {DEAD_REASON: reason, DEAD_SUBJECT: msg.subject, DEAD_TRIES: str(attempt)}
+        original = headers.get(MESSAGE_ID, "")
+        kept[MESSAGE_ID] = f"dead-{self._durable}-{original or f'{self._stream}-{msg.metadata.sequence.stream}'}"
+        if original:
+            kept["Switchboard-Dead-Message-Id"] = original
+        try:
+            tenant_id = parse_fact(msg.subject).tenant_id
+        except SwitchboardError:
+            tenant_id = None
+        try:
+            await self._js.publish(dead_letter(tenant_id, self._durable), msg.data, headers=kept, timeout=5.0)
+            await msg.ack()
+        except (NatsError, OSError):
+            _log.exception("could not write a dead letter", durable=self._durable)
+            with suppress(NatsError):
+                await msg.nak(delay=RETRY_DELAYS[-1])
+
+
+async def _keep_alive(msg: Msg) -> None:
+    """Tell the server that a long handler is still at work."""
+    while True:
+        await asyncio.sleep(ACK_WAIT_SECONDS / 3)
+        with suppress(NatsError):
+            await msg.in_progress()

@@ -1,0 +1,101 @@
+"""Tenants' data keys: made by tenant-svc, kept wrapped under the master key, opened by every service that reads words.
+
+The wrapped key of each tenant stands in the KV bucket ``tenant-keys`` (PostgreSQL has the record). Purging the entry and
+the row destroys the key, and with it everything that streams, blobs and backups still hold of the tenant's words.
+What belongs to no tenant yet is sealed under a platform key that follows from the master key.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from typing import Protocol
+from uuid import UUID
+
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from switchboard.clock import Clock
+from switchboard.errors import Unavailable
+from switchboard.ids import NOBODY, token
+from switchboard.sealed import Cipher, DataKey, SealError
+
+_WRAP = "tenant-data-key"
+FRESH_SECONDS = 60.0
+"""How long an opened key is used before the bucket is asked whether it still exists."""
+
+
+class WrappedKeys(Protocol):
+    """Where wrapped keys rest. ``None``: there is no such key (any more). Raises ``Unavailable`` when it can't be asked."""
+
+    async def get(self, key: str) -> bytes | None: ...
+
+    async def put(self, key: str, value: bytes) -> None: ...
+
+    async def purge(self, key: str) -> None: ...
+
+
+class Keyring:
+    """Opens data keys and remembers them for a minute."""
+
+    def __init__(
+        self,
+        master_key: bytes,
+        store: WrappedKeys,
+        clock: Clock,
+        entropy: Callable[[int], bytes] = secrets.token_bytes,
+    ) -> None:
+        self._master = DataKey(_derived(master_key, b"wrap"), "platform", entropy)
+        self._platform = DataKey(_derived(master_key, b"platform"), NOBODY, entropy)
+        self._store = store
+        self._clock = clock
+        self._entropy = entropy
+        self._open: dict[UUID, tuple[float, DataKey]] = {}
+
+    async def cipher(self, tenant_id: UUID | None) -> Cipher:
+        """The cipher of a tenant (``None``: of the platform).
+
+        :class:`SealError` when the tenant has no key or its key was destroyed; ``Unavailable`` when nobody can tell and
+        no copy is at hand. A copy that can't be confirmed goes on being used: calls outlive the bucket.
+        """
+        if tenant_id is None:
+            return self._platform
+        held = self._open.get(tenant_id)
+        now = self._clock.monotonic()
+        if held is not None and now - held[0] < FRESH_SECONDS:
+            return held[1]
+        try:
+            wrapped = await self._store.get(token(tenant_id))
+        except Unavailable:
+            if held is not None:
+                return held[1]
+            raise
+        if wrapped is None:
+            self._open.pop(tenant_id, None)
+            raise SealError("this tenant has no data key")
+        key = DataKey(self._master.open(wrapped, _purpose(tenant_id)), token(tenant_id), self._entropy)
+        self._open[tenant_id] = (now, key)
+        return key
+
+    def create(self, tenant_id: UUID) -> bytes:
+        """A fresh data key for a new tenant, wrapped; the caller stores it, then calls :meth:`publish`."""
+        return self._master.seal(self._entropy(32), _purpose(tenant_id))
+
+    async def publish(self, tenant_id: UUID, wrapped: bytes) -> None:
+        """Make a stored wrapped key known to the fleet."""
+        await self._store.put(token(tenant_id), wrapped)
+
+    async def destroy(self, tenant_id: UUID) -> None:
+        """Purge the fleet's copy; other processes notice within a minute."""
+        await self._store.purge(token(tenant_id))
+        self._open.pop(tenant_id, None)
+
+
+def _purpose(tenant_id: UUID) -> str:
+    return f"{_WRAP}|{token(tenant_id)}"
+
+
+def _derived(master_key: bytes, use: bytes) -> bytes:
+    if len(master_key) != 32:
+        raise ValueError("the master key has 32 bytes")
+    return HKDF(algorithm=SHA256(), length=32, salt=None, info=b"switchboard|" + use).derive(master_key)
