@@ -42,7 +42,7 @@ GRANT USAGE ON SCHEMA {schema.name} TO {schema.service}, {schema.definer}, {OPS}
 GRANT CONNECT ON DATABASE {database} TO {schema.service};
 ALTER DEFAULT PRIVILEGES FOR ROLE {schema.owner} REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC;
 GRANT {schema.definer} TO {schema.owner} WITH INHERIT FALSE, SET TRUE;
-ALTER ROLE {schema.service} IN DATABASE {database} SET search_path = {schema.name}, public;
+ALTER ROLE {schema.service} SET search_path = {schema.name}, public;
 """,
     )
 
