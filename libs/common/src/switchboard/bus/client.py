@@ -20,7 +20,7 @@ from switchboard.bus import metrics, rpc
 from switchboard.bus.connection import connect
 from switchboard.bus.consumer import ConsumerLoop
 from switchboard.bus.consumer import Handler as FactHandler
-from switchboard.bus.envelope import CONTRACT, MESSAGE_ID, Message, decode, encode_fact, encode_live
+from switchboard.bus.envelope import BROKER_ID, CONTRACT, Message, decode, encode_fact, encode_live
 from switchboard.bus.kv import Bucket
 from switchboard.bus.topology import STREAM_OF, TENANT_KEYS, durable
 from switchboard.clock import Clock, SystemClock
@@ -128,7 +128,7 @@ class Bus:
                     subject,
                     payload,
                     timeout=PUBLISH_SECONDS,
-                    headers={**context_headers(), **headers, MESSAGE_ID: msg_id},
+                    headers={**context_headers(), **headers, BROKER_ID: msg_id},
                 )
             except (NatsError, TimeoutError, OSError) as error:
                 raise Unavailable(f"the broker did not store {name}") from error

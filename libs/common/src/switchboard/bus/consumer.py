@@ -21,7 +21,7 @@ from nats.js import JetStreamContext
 from opentelemetry.trace import SpanKind
 
 from switchboard.bus import metrics
-from switchboard.bus.envelope import CONTRACT, MESSAGE_ID, check_subject, decode
+from switchboard.bus.envelope import BROKER_ID, CONTRACT, MESSAGE_ID, check_subject, decode
 from switchboard.bus.topology import ACK_WAIT_SECONDS
 from switchboard.contracts.base import Fact
 from switchboard.contracts.catalogue import FACTS_BY_CONTRACT
@@ -189,9 +189,7 @@ class ConsumerLoop:
         kept = {key: value for key, value in headers.items() if not key.startswith("Nats-")}
         kept |= {DEAD_REASON: reason, DEAD_SUBJECT: msg.subject, DEAD_TRIES: str(attempt)}
         original = headers.get(MESSAGE_ID, "")
-        kept[MESSAGE_ID] = f"dead-{self._durable}-{original or f'{self._stream}-{msg.metadata.sequence.stream}'}"
-        if original:
-            kept["Switchboard-Dead-Message-Id"] = original
+        kept[BROKER_ID] = f"dead-{self._durable}-{original or f'{self._stream}-{msg.metadata.sequence.stream}'}"
         try:
             tenant_id = parse_fact(msg.subject).tenant_id
         except SwitchboardError:

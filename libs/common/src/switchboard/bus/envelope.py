@@ -8,7 +8,8 @@ The payload is the contract's JSON, nothing around it. The envelope is the heade
 ``Switchboard-Actor``        requests: on whose behalf, JSON
 ``Switchboard-Deadline``     requests: Unix milliseconds after which nobody waits
 ``Switchboard-Error``        replies: present when the payload is an error
-``Nats-Msg-Id``              facts: the message id (UUIDv7), also the inbox key
+``Switchboard-Message-Id``   facts: the message id (UUIDv7, hex), the inbox key
+``Nats-Msg-Id``              facts: what the broker recognises copies by; the same id
 ``traceparent``              W3C trace context
 ===========================  ==========================================================
 """
@@ -32,7 +33,8 @@ SOURCE = "Switchboard-Source"
 ACTOR = "Switchboard-Actor"
 DEADLINE = "Switchboard-Deadline"
 ERROR = "Switchboard-Error"
-MESSAGE_ID = "Nats-Msg-Id"
+MESSAGE_ID = "Switchboard-Message-Id"
+BROKER_ID = "Nats-Msg-Id"
 
 MAX_PAYLOAD = 1_000_000
 """nats-server's default limit is 1 MiB with headers; larger things go by reference."""

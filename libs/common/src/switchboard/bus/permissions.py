@@ -96,7 +96,7 @@ def render(passwords: Mapping[str, str]) -> str:
     """The ``authorization`` block for nats-server. ``passwords`` by user name, :data:`TOPOLOGY_USER` among them."""
     users = [_user(service, passwords[service.value]) for service in Service]
     topology = {
-        "publish": ["$JS.API.>"],
+        "publish": ["$JS.API.>", "tenants.>"],  # facts only when a dead letter is sent again
         "subscribe": [f"_INBOX_{TOPOLOGY_USER}.>"],
     }
     users.append(_block(TOPOLOGY_USER, passwords[TOPOLOGY_USER], topology, replies=False))
