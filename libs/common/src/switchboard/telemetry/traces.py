@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TypeAlias
 
 from opentelemetry import trace
-from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcessor, SpanExporter, SpanExportResult
@@ -45,6 +44,9 @@ def configure_traces(service: str, settings: TelemetrySettings) -> Tracing:
     resource = Resource.create({"service.name": service, "deployment.environment.name": settings.environment})
     provider = TracerProvider(resource=resource)
     if settings.otlp_endpoint is not None:
+        # Here, since most processes of a test run have no collector and the import takes a quarter of a second.
+        from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+
         exporter = OTLPSpanExporter(endpoint=settings.otlp_endpoint.rstrip("/") + "/v1/traces")
         provider.add_span_processor(BatchSpanProcessor(exporter))
     if settings.spans_file is not None:
