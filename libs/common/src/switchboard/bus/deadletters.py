@@ -43,7 +43,7 @@ async def listing(client: Client, limit: int = 100) -> list[DeadLetter]:
     js = client.jetstream()
     state = (await js.stream_info(DEAD_LETTERS)).state
     found: list[DeadLetter] = []
-    for sequence in range(max(state.first_seq, state.last_seq - limit + 1), state.last_seq + 1):
+    for sequence in range(max(1, state.first_seq, state.last_seq - limit + 1), state.last_seq + 1):
         try:
             found.append(_letter(await js.get_msg(DEAD_LETTERS, sequence)))
         except NotFoundError:

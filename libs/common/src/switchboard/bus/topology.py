@@ -61,7 +61,7 @@ def streams() -> list[StreamConfig]:
             storage=StorageType.FILE,
             discard=DiscardPolicy.OLD,
             max_age=7 * _DAY,
-            max_bytes=8 * 1024**3,
+            max_bytes=1024**3,
             duplicate_window=600.0,
         )
         for domain, name in STREAM_OF.items()
