@@ -1,0 +1,1 @@
+"""LiveKit's internal request bus: protobuf messages over Redis publish/subscribe."""

@@ -1,0 +1,234 @@
+"""The caller as a participant of kind SIP in a LiveKit room."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Final
+
+import numpy as np
+import structlog
+from livekit import api, rtc
+
+from sip_node.attributes import CALL_STATUS
+from sip_node.dispatch import Dispatch
+from sip_node.rtp.g711 import Samples
+from sip_node.rtp.jitter import FRAME
+from sip_node.rtp.packet import DtmfEvent
+from sip_node.rtp.stream import Mixer
+
+log = structlog.get_logger()
+
+RATE: Final = 8000
+_QUEUE_MS: Final = 100
+_FRAMES_WAITING: Final = 5
+
+
+class RoomError(Exception):
+    """The room could not be joined or the track not published."""
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """Where the server is and how a join token is signed."""
+
+    ws_url: str
+    api_key: str
+    api_secret: str
+
+
+def join_token(credentials: Credentials, dispatch: Dispatch, attributes: Mapping[str, str]) -> str:
+    """The token LiveKit SIP would sign: kind SIP, may change its own metadata, carries the rule's `room_config`, which is
+    what dispatches the agent."""
+    grants = api.VideoGrants(
+        room_join=True,
+        room=dispatch.room_name,
+        can_publish=True,
+        can_subscribe=True,
+        can_publish_data=True,
+        can_update_own_metadata=True,
+    )
+    token = (
+        api.AccessToken(credentials.api_key, credentials.api_secret)
+        .with_identity(dispatch.identity)
+        .with_name(dispatch.name)
+        .with_metadata(dispatch.metadata)
+        .with_attributes(dict(attributes))
+        .with_kind("sip")
+        .with_grants(grants)
+        .with_ttl(timedelta(hours=24))
+    )
+    if dispatch.room_preset:
+        token = token.with_room_preset(dispatch.room_preset)
+    if dispatch.room_config is not None:
+        token = token.with_room_config(dispatch.room_config)
+    return token.to_jwt()
+
+
+class RoomLeg:
+    """One caller's place in a room.
+
+    `answerable` is set when somebody publishes audio or another SIP caller is there; `closed` when the room went away
+    or this participant was removed. `on_digits` gets keys other participants send, to be played to the caller.
+    """
+
+    def __init__(self, mixer: Mixer, on_digits: Callable[[str], None]) -> None:
+        self.answerable = asyncio.Event()
+        self.closed = asyncio.Event()
+        self.close_reason = 0
+        self._mixer, self._on_digits = mixer, on_digits
+        self._room = rtc.Room()
+        self._source = rtc.AudioSource(RATE, 1, queue_size_ms=_QUEUE_MS)
+        self._frames: asyncio.Queue[Samples] = asyncio.Queue(_FRAMES_WAITING)
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._subscribing = False
+        self._leaving = False
+        self._attributes: dict[str, str] = {}
+
+    @property
+    def attributes(self) -> dict[str, str]:
+        """The participant's attributes as last set."""
+        return dict(self._attributes)
+
+    @property
+    def name(self) -> str:
+        return self._room.name
+
+    async def sid(self) -> str:
+        """The room's SID; "" when it never came."""
+        with contextlib.suppress(TimeoutError):
+            return await asyncio.wait_for(self._room.sid, 1.0)
+        return ""
+
+    async def join(self, url: str, token: str, attributes: Mapping[str, str]) -> None:
+        """Join without subscribing to anything. Raises RoomError."""
+        self._attributes = dict(attributes)
+        self._room.on("disconnected", self._on_disconnected)
+        self._room.on("participant_connected", self._on_participant)
+        self._room.on("track_published", self._on_track_published)
+        self._room.on("track_subscribed", self._on_track_subscribed)
+        self._room.on("sip_dtmf_received", self._on_dtmf)
+        try:
+            await self._room.connect(url, token, rtc.RoomOptions(auto_subscribe=False))
+        except Exception as error:
+            raise RoomError(f"cannot join the room: {type(error).__name__}") from error
+
+    def register_rpc(self, methods: Mapping[str, Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]]) -> None:
+        """Participant RPC methods with JSON payloads."""
+        for method, handler in methods.items():
+
+            async def invoke(data: rtc.RpcInvocationData, handler: Any = handler) -> str:
+                payload = json.loads(data.payload or "{}")
+                return json.dumps(await handler(payload if isinstance(payload, dict) else {}))
+
+            self._room.local_participant.register_rpc_method(method, invoke)
+
+    async def publish(self, name: str) -> None:
+        """Publish the caller's audio as a microphone track called `name`. Raises RoomError."""
+        track = rtc.LocalAudioTrack.create_audio_track(name, self._source)
+        options = rtc.TrackPublishOptions(source=rtc.TrackSource.SOURCE_MICROPHONE, dtx=False, red=False)
+        try:
+            await self._room.local_participant.publish_track(track, options)
+        except Exception as error:
+            raise RoomError(f"cannot publish: {type(error).__name__}") from error
+        self._spawn(self._pump(), "room-pump")
+
+    def subscribe(self) -> None:
+        """Subscribe to every audio track, those there and those to come."""
+        self._subscribing = True
+        for participant in tuple(self._room.remote_participants.values()):
+            self._on_participant(participant)
+            for publication in tuple(participant.track_publications.values()):
+                self._on_track_published(publication, participant)
+
+    def push(self, frame: Samples) -> None:
+        """20 ms of the caller's audio. When the room falls behind, the oldest frame is dropped."""
+        if self._frames.full():
+            self._frames.get_nowait()
+        self._frames.put_nowait(frame)
+
+    def send_digit(self, event: DtmfEvent) -> None:
+        """A key the caller pressed, to everybody in the room."""
+        if self._room.isconnected():
+            self._spawn(self._publish_digit(event), "room-dtmf")
+
+    async def set_status(self, status: str) -> None:
+        """Set sip.callStatus; a room that is gone is no error."""
+        self._attributes[CALL_STATUS] = status
+        if not self._room.isconnected():
+            return
+        try:
+            await asyncio.wait_for(self._room.local_participant.set_attributes({CALL_STATUS: status}), 2.0)
+        except Exception as error:
+            log.debug("attribute not set", error=type(error).__name__)
+
+    async def leave(self) -> None:
+        """Leave the room and free everything; safe to call at any time, more than once."""
+        self._leaving = True
+        try:
+            await asyncio.wait_for(self._room.disconnect(), 5.0)
+        except Exception as error:
+            log.debug("disconnect failed", error=type(error).__name__)
+        for task in tuple(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._source.aclose()
+
+    def _spawn(self, work: Any, name: str) -> None:
+        task = asyncio.create_task(work, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _on_disconnected(self, reason: int) -> None:
+        self.close_reason = int(reason)
+        if not self._leaving:
+            self.closed.set()
+
+    def _on_participant(self, participant: rtc.RemoteParticipant) -> None:
+        # Two SIP callers in one room would each wait for the other's track for ever.
+        if self._subscribing and participant.kind == rtc.ParticipantKind.PARTICIPANT_KIND_SIP:
+            self.answerable.set()
+
+    def _on_track_published(self, publication: rtc.RemoteTrackPublication, _: rtc.RemoteParticipant) -> None:
+        if self._subscribing and publication.kind == rtc.TrackKind.KIND_AUDIO:
+            publication.set_subscribed(True)
+            self.answerable.set()
+
+    def _on_track_subscribed(
+        self, track: rtc.Track, publication: rtc.RemoteTrackPublication, _: rtc.RemoteParticipant
+    ) -> None:
+        if track.kind == rtc.TrackKind.KIND_AUDIO:
+            self._spawn(self._read(track, publication.sid), "room-read")
+
+    def _on_dtmf(self, dtmf: rtc.SipDTMF) -> None:
+        self._on_digits(dtmf.digit)
+
+    async def _publish_digit(self, event: DtmfEvent) -> None:
+        try:
+            await self._room.local_participant.publish_dtmf(code=event.code, digit=event.digit)
+        except Exception as error:
+            log.debug("key not sent", error=type(error).__name__)
+
+    async def _read(self, track: rtc.Track, sid: str) -> None:
+        stream = rtc.AudioStream(track, sample_rate=RATE, num_channels=1, frame_size_ms=20, capacity=25)
+        try:
+            async for event in stream:
+                samples = np.frombuffer(event.frame.data, dtype=np.int16)
+                if len(samples) == FRAME:
+                    self._mixer.add(sid, samples)
+        finally:
+            self._mixer.remove(sid)
+            await stream.aclose()
+
+    async def _pump(self) -> None:
+        while True:
+            samples = await self._frames.get()
+            frame = rtc.AudioFrame(samples.tobytes(), RATE, 1, len(samples))
+            try:
+                await self._source.capture_frame(frame)
+            except Exception as error:
+                log.debug("frame not captured", error=type(error).__name__)

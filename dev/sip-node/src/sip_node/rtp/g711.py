@@ -1,0 +1,73 @@
+"""G.711 as two decoding and two encoding tables over numpy arrays (ITU-T G.711; 8 kHz, 16-bit linear)."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+Samples = npt.NDArray[np.int16]
+
+
+def _ulaw_to_linear(code: int) -> int:
+    code = ~code & 0xFF
+    magnitude = (((code & 0x0F) << 3) + 0x84 << ((code & 0x70) >> 4)) - 0x84
+    return -magnitude if code & 0x80 else magnitude
+
+
+def _alaw_to_linear(code: int) -> int:
+    code ^= 0x55
+    exponent, mantissa = (code & 0x70) >> 4, code & 0x0F
+    magnitude = (mantissa << 4) + 8
+    if exponent:
+        magnitude = (magnitude + 0x100) << (exponent - 1)
+    # In A-law a set sign bit means positive, the opposite of mu-law.
+    return magnitude if code & 0x80 else -magnitude
+
+
+def _linear_to_ulaw(sample: int) -> int:
+    sign = 0x80 if sample < 0 else 0
+    magnitude = min(abs(sample), 32635) + 0x84
+    exponent = magnitude.bit_length() - 8
+    mantissa = (magnitude >> (exponent + 3)) & 0x0F
+    return ~(sign | exponent << 4 | mantissa) & 0xFF
+
+
+def _linear_to_alaw(sample: int) -> int:
+    sign = 0x80 if sample >= 0 else 0
+    # One's complement of a negative sample keeps the codes symmetrical: -1 belongs to the first step below zero.
+    magnitude = (sample if sample >= 0 else ~sample) >> 4
+    if magnitude < 32:
+        exponent, mantissa = magnitude >> 4, magnitude & 0x0F
+    else:
+        exponent = magnitude.bit_length() - 4
+        mantissa = (magnitude >> (exponent - 1)) & 0x0F
+    return (sign | exponent << 4 | mantissa) ^ 0x55
+
+
+_ULAW_DECODE: Final = np.array([_ulaw_to_linear(code) for code in range(256)], dtype=np.int16)
+_ALAW_DECODE: Final = np.array([_alaw_to_linear(code) for code in range(256)], dtype=np.int16)
+# Indexed by the sample's bits as an unsigned number.
+_SIGNED: Final = range(-32768, 32768)
+_ULAW_ENCODE: Final = np.roll(np.array([_linear_to_ulaw(sample) for sample in _SIGNED], dtype=np.uint8), 32768)
+_ALAW_ENCODE: Final = np.roll(np.array([_linear_to_alaw(sample) for sample in _SIGNED], dtype=np.uint8), 32768)
+
+
+class Codec:
+    """One law: `decode` takes a payload of n bytes to n samples, `encode` the reverse."""
+
+    def __init__(self, decode: Samples, encode: npt.NDArray[np.uint8]) -> None:
+        self._decode, self._encode = decode, encode
+        self.silence: Final = bytes([int(encode[0])])
+
+    def decode(self, payload: bytes) -> Samples:
+        return self._decode[np.frombuffer(payload, dtype=np.uint8)]
+
+    def encode(self, samples: Samples) -> bytes:
+        return self._encode[samples.view(np.uint16)].tobytes()
+
+
+ULAW: Final = Codec(_ULAW_DECODE, _ULAW_ENCODE)
+ALAW: Final = Codec(_ALAW_DECODE, _ALAW_ENCODE)
+CODECS: Final = {"PCMU/8000": ULAW, "PCMA/8000": ALAW}

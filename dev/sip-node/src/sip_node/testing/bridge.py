@@ -1,0 +1,142 @@
+"""A trunk with a number and a rule of its own on a real LiveKit server, so that tests share one server and one node."""
+
+from __future__ import annotations
+
+import random
+import secrets
+from dataclasses import dataclass, field
+from typing import Any
+
+from google.protobuf.duration_pb2 import Duration
+from livekit import api
+from livekit.protocol.sip import (
+    CreateSIPDispatchRuleRequest,
+    CreateSIPInboundTrunkRequest,
+    DeleteSIPDispatchRuleRequest,
+    DeleteSIPTrunkRequest,
+    SIPDispatchRule,
+    SIPDispatchRuleDirect,
+    SIPDispatchRuleInfo,
+    SIPInboundTrunkInfo,
+)
+
+from sip_node.testing.agent import RoomAgent
+from sip_node.testing.media import CallerMedia
+from sip_node.testing.uac import Address, Caller, SipSocket, sdp_offer
+
+
+@dataclass(frozen=True)
+class LiveKitAccess:
+    """How to reach a LiveKit server's API and rooms."""
+
+    url: str
+    api_key: str
+    api_secret: str
+
+    def client(self) -> api.LiveKitAPI:
+        return api.LiveKitAPI(self.url, self.api_key, self.api_secret)
+
+
+@dataclass
+class Line:
+    """One number with its trunk, its rule and its room; and all that a test opened for it."""
+
+    access: LiveKitAccess
+    sip: Address
+    number: str
+    room: str
+    lk: api.LiveKitAPI
+    trunk_id: str = ""
+    rule_id: str = ""
+    opened: list[Any] = field(default_factory=list)
+
+    @classmethod
+    async def open(
+        cls,
+        access: LiveKitAccess,
+        sip: Address,
+        *,
+        rule: bool = True,
+        trunk: dict[str, Any] | None = None,
+        ringing_s: float = 0,
+        max_call_s: float = 0,
+        **rule_fields: Any,
+    ) -> Line:
+        """`trunk` are fields of SIPInboundTrunkInfo, `rule_fields` those of SIPDispatchRuleInfo; `rule=False` makes none."""
+        rng = random.SystemRandom()
+        line = cls(access, sip, f"1888{rng.randrange(10**7):07d}", f"room-{secrets.token_hex(6)}", access.client())
+        fields = {"numbers": [line.number], "name": "test", **(trunk or {})}
+        if ringing_s:
+            fields["ringing_timeout"] = Duration(nanos=int(ringing_s * 1e9) % 10**9, seconds=int(ringing_s))
+        if max_call_s:
+            fields["max_call_duration"] = Duration(nanos=int(max_call_s * 1e9) % 10**9, seconds=int(max_call_s))
+        created = await line.lk.sip.create_sip_inbound_trunk(
+            CreateSIPInboundTrunkRequest(trunk=SIPInboundTrunkInfo(**fields))
+        )
+        line.trunk_id = created.sip_trunk_id
+        if rule:
+            direct = SIPDispatchRule(dispatch_rule_direct=SIPDispatchRuleDirect(room_name=line.room))
+            info = SIPDispatchRuleInfo(**{"rule": direct, "trunk_ids": [line.trunk_id], **rule_fields})
+            made = await line.lk.sip.create_sip_dispatch_rule(CreateSIPDispatchRuleRequest(dispatch_rule=info))
+            line.rule_id = made.sip_dispatch_rule_id
+        return line
+
+    async def close(self) -> None:
+        """End what is left of the test and remove trunk and rule."""
+        for thing in reversed(self.opened):
+            if isinstance(thing, RoomAgent):
+                await thing.leave()
+            else:
+                thing.close()
+        await self.delete_room()
+        if self.rule_id:
+            await self.lk.sip.delete_sip_dispatch_rule(DeleteSIPDispatchRuleRequest(sip_dispatch_rule_id=self.rule_id))
+        await self.lk.sip.delete_sip_trunk(DeleteSIPTrunkRequest(sip_trunk_id=self.trunk_id))
+        await self.lk.aclose()
+
+    async def delete_room(self) -> None:
+        """Delete the room; one that isn't there is fine."""
+        try:
+            await self.lk.room.delete_room(api.DeleteRoomRequest(room=self.room))
+        except api.TwirpError as error:
+            if error.code != "not_found":
+                raise
+
+    async def agent(self, hertz: float = 0.0) -> RoomAgent:
+        """Somebody in the line's room, speaking a tone if one is given."""
+        agent = RoomAgent()
+        await agent.join(self.access.url, self.access.api_key, self.access.api_secret, self.room)
+        self.opened.append(agent)
+        if hertz:
+            await agent.speak(hertz)
+        return agent
+
+    async def caller(self, **fields: Any) -> Caller:
+        """A caller on a port of its own, for this line's number."""
+        socket = await SipSocket.open()
+        self.opened.append(socket)
+        return Caller(socket, self.sip, fields.pop("number", self.number), **fields)
+
+    async def media(self) -> CallerMedia:
+        media = await CallerMedia.open()
+        self.opened.append(media)
+        return media
+
+    async def call(self, hertz: float = 440.0, **fields: Any) -> tuple[Caller, CallerMedia]:
+        """An answered, acknowledged call whose caller plays a tone."""
+        caller, media = await self.caller(**fields), await self.media()
+        caller.invite(sdp_offer("127.0.0.1", media.port))
+        answer = await caller.answered()
+        if answer.status != 200:
+            raise AssertionError(f"not answered: {answer.start}")
+        media.send_to(answer.body)
+        media.start_tone(hertz)
+        return caller, media
+
+    async def participants(self) -> list[str]:
+        """Identities in the room; empty also when there is no room."""
+        try:
+            listed = await self.lk.room.list_participants(api.ListParticipantsRequest(room=self.room))
+        except api.TwirpError:
+            return []
+        return [participant.identity for participant in listed.participants]

@@ -1,0 +1,128 @@
+"""The bridge under test: the node, or the real livekit-sip when LIVEKIT_SIP_BIN names it."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import pytest_asyncio
+import yaml
+from fleet.files import write_private
+from fleet.hosted import HostedSupervisor
+from fleet.probes import http_ok
+from fleet.process import ProcessSpec
+from fleet.servers import LiveKitServer, RedisServer
+from sip_node.testing.bridge import Line, LiveKitAccess
+
+OpenLine = Callable[..., Awaitable[Line]]
+
+
+@dataclass(frozen=True)
+class Bridge:
+    """A running SIP bridge; `real` says which of the two."""
+
+    spec: ProcessSpec
+    sip: tuple[str, int]
+    health_url: str
+    metrics_url: str
+    real: bool
+    host: HostedSupervisor
+    access: LiveKitAccess
+
+    async def health(self) -> int:
+        async with httpx.AsyncClient() as client:
+            return (await client.get(self.health_url)).status_code
+
+    async def gauges(self) -> dict[str, float]:
+        """The node's own counts, by name without prefix (the node only)."""
+        async with httpx.AsyncClient() as client:
+            text = (await client.get(self.metrics_url)).text
+        pairs = (line.split() for line in text.splitlines() if line.startswith("sip_node_"))
+        return {name.removeprefix("sip_node_"): float(value) for name, value in pairs}
+
+
+def start_bridge(
+    host: HostedSupervisor, folder: Path, server: LiveKitServer, redis: RedisServer, **settings: Any
+) -> Bridge:
+    real = os.environ.get("LIVEKIT_SIP_BIN", "")
+    ports = host.ports
+    sip, health, metrics = ports.one(), ports.one(), ports.one()
+    rtp = ports.block(60)
+    values = {
+        "api_key": server.api_key,
+        "api_secret": server.api_secret,
+        "ws_url": server.url,
+        "redis": {"address": redis.address, "password": redis.password},
+        "sip_port": sip,
+        "rtp_port": f"{rtp.start}-{rtp.stop - 1}",
+        "listen_ip": "127.0.0.1",
+        "nat_1_to_1_ip": "127.0.0.1",
+        "health_port": health,
+        "prometheus_port": metrics,
+        "rtp_draining_idle_timeout": "-1s",
+        "rtp_draining_duration": "-1s",
+        "logging": {"level": "debug", "json": True},
+        **settings,
+    }
+    name = f"sip-{secrets.token_hex(3)}"
+    config = folder / name / "sip.yaml"
+    program = (real,) if real else (sys.executable, "-m", "sip_node")
+    spec = ProcessSpec(
+        name=name,
+        argv=(*program, "--config", str(config)),
+        ready=http_ok(f"http://127.0.0.1:{health}/"),
+        prepare=lambda: write_private(config, yaml.safe_dump(values)),
+    )
+    host.start(spec)
+    access = LiveKitAccess(server.url, server.api_key, server.api_secret)
+    urls = f"http://127.0.0.1:{health}/", f"http://127.0.0.1:{metrics}/"
+    return Bridge(spec, ("127.0.0.1", sip), *urls, bool(real), host, access)
+
+
+@pytest.fixture(scope="session")
+def bridge(server_host: HostedSupervisor, livekit_server: LiveKitServer, livekit_redis: RedisServer) -> Bridge:
+    """The session's shared bridge."""
+    return start_bridge(server_host, server_host.folder, livekit_server, livekit_redis)
+
+
+@pytest.fixture(scope="session")
+def impatient_bridge(
+    server_host: HostedSupervisor, livekit_server: LiveKitServer, livekit_redis: RedisServer
+) -> Bridge:
+    """One that misses the caller's audio after 1.5 s."""
+    timeouts = {"media_timeout": "1500ms", "media_timeout_initial": "2500ms"}
+    return start_bridge(server_host, server_host.folder, livekit_server, livekit_redis, **timeouts)
+
+
+@pytest.fixture
+def own_bridge(
+    own_servers: HostedSupervisor, livekit_server: LiveKitServer, livekit_redis: RedisServer
+) -> Iterator[Callable[..., Bridge]]:
+    """Starts a bridge for one test, with settings of its own."""
+
+    def start(**settings: Any) -> Bridge:
+        return start_bridge(own_servers, own_servers.folder, livekit_server, livekit_redis, **settings)
+
+    yield start
+
+
+@pytest_asyncio.fixture
+async def open_line(request: pytest.FixtureRequest) -> AsyncIterator[OpenLine]:
+    """Opens lines on a bridge and closes them after the test."""
+    lines: list[Line] = []
+
+    async def opener(on: Bridge, **fields: Any) -> Line:
+        line = await Line.open(on.access, on.sip, **fields)
+        lines.append(line)
+        return line
+
+    yield opener
+    for line in lines:
+        await line.close()
