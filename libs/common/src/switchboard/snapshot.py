@@ -8,15 +8,15 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
-from typing import Protocol
 from uuid import UUID
 
 import structlog
 from pydantic import ValidationError
 
+from switchboard.blobs import Blobs, key, parse_key
 from switchboard.bus.kv import Bucket
 from switchboard.contracts.snapshot import TenantSnapshot
-from switchboard.errors import Conflict, InvalidInput
+from switchboard.errors import Conflict, InvalidInput, SwitchboardError
 from switchboard.ids import parse_token, token
 
 _log = structlog.get_logger(__name__)
@@ -25,18 +25,10 @@ INLINE_LIMIT = 256 * 1024
 _ATTEMPTS = 5
 
 
-class LargeValues(Protocol):
-    """A blob store, as far as snapshots need one."""
-
-    async def put(self, key: str, data: bytes) -> None: ...
-
-    async def get(self, key: str) -> bytes: ...
-
-
 class SnapshotWriter:
     """The only writer of the bucket."""
 
-    def __init__(self, bucket: Bucket, blobs: LargeValues) -> None:
+    def __init__(self, bucket: Bucket, blobs: Blobs) -> None:
         self._bucket = bucket
         self._blobs = blobs
 
@@ -46,13 +38,13 @@ class SnapshotWriter:
         Two writers may race: compare-and-set decides, and an older version never overwrites a newer one.
         """
         value = await self._value(snapshot)
-        key = token(snapshot.tenant_id)
+        entry_key = token(snapshot.tenant_id)
         for _ in range(_ATTEMPTS):
-            held = await self._bucket.entry(key)
+            held = await self._bucket.entry(entry_key)
             if held is not None and _version(held.value) >= snapshot.version:
                 return False
             try:
-                await self._bucket.compare_and_set(key, value, held.revision if held else 0)
+                await self._bucket.compare_and_set(entry_key, value, held.revision if held else 0)
             except Conflict:
                 continue
             return True
@@ -66,9 +58,9 @@ class SnapshotWriter:
         if len(value) <= INLINE_LIMIT:
             return value
         digest = hashlib.sha256(value).hexdigest()
-        key = f"t/{token(snapshot.tenant_id)}/snapshots/{digest}"
-        await self._blobs.put(key, value)
-        return json.dumps({"ref": key, "sha256": digest, "version": snapshot.version}).encode()
+        where = key(snapshot.tenant_id, "snapshots", UUID(hex=digest[:32]))
+        await self._blobs.put(where, value, replace=True)
+        return json.dumps({"ref": str(where), "sha256": digest, "version": snapshot.version}).encode()
 
 
 def _version(value: bytes) -> int:
@@ -90,7 +82,7 @@ class NumberMatch:
 class SnapshotBook:
     """Every tenant's snapshot in memory, with the number index. Kept current by :meth:`run`; reads never wait."""
 
-    def __init__(self, bucket: Bucket, blobs: LargeValues) -> None:
+    def __init__(self, bucket: Bucket, blobs: Blobs) -> None:
         self._bucket = bucket
         self._blobs = blobs
         self._by_tenant: dict[UUID, TenantSnapshot] = {}
@@ -109,15 +101,15 @@ class SnapshotBook:
 
         await self._bucket.watch(self.apply, caught_up)
 
-    async def apply(self, key: str, value: bytes | None) -> None:
+    async def apply(self, entry_key: str, value: bytes | None) -> None:
         """Take one entry; an unreadable one is logged and leaves the last good one in force."""
         try:
-            tenant_id = parse_token(key, "tenant")
+            tenant_id = parse_token(entry_key, "tenant")
             if value is None:
                 self._drop(tenant_id)
                 return
-            snapshot = TenantSnapshot.model_validate_json(await self._whole(value))
-        except (ValidationError, InvalidInput, ValueError) as error:
+            snapshot = TenantSnapshot.model_validate_json(await self._whole(tenant_id, value))
+        except (ValidationError, ValueError, SwitchboardError) as error:
             _log.error("unreadable snapshot", error=type(error).__name__)
             return
         if snapshot.tenant_id != tenant_id:
@@ -152,11 +144,11 @@ class SnapshotBook:
             if not owners:
                 self._by_number.pop(binding.number, None)
 
-    async def _whole(self, value: bytes) -> bytes:
+    async def _whole(self, tenant_id: UUID, value: bytes) -> bytes:
         head = json.loads(value)
         if not isinstance(head, dict) or "ref" not in head:
             return value
-        found = await self._blobs.get(str(head["ref"]))
+        found = await self._blobs.get(parse_key(str(head["ref"]), tenant_id))
         if hashlib.sha256(found).hexdigest() != head.get("sha256"):
             raise InvalidInput("a snapshot's blob does not match its digest")
         return found
