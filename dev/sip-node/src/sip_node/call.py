@@ -192,6 +192,7 @@ class InboundCall:
             await room.join(dispatch.ws_url or credentials.ws_url, token, attributes)
             room.register_rpc({"lk.sip.GetRemoteHeaders": self._rpc_headers_of, "lk.sip.EndCall": self._rpc_end})
             await room.publish(dispatch.identity)
+            await room.visible()
         except RoomError as error:
             # livekit-sip closes such a call like any other that was not answered: 486.
             self._log.warning("room not usable", reason=str(error))

@@ -26,6 +26,8 @@ log = structlog.get_logger()
 RATE: Final = 8000
 _QUEUE_MS: Final = 100
 _FRAMES_WAITING: Final = 5
+_VISIBLE_S: Final = 3.0
+_POLL_S: Final = 0.01
 
 
 class RoomError(Exception):
@@ -136,6 +138,18 @@ class RoomLeg:
         except Exception as error:
             raise RoomError(f"cannot publish: {type(error).__name__}") from error
         self._spawn(self._pump(), "room-pump")
+
+    async def visible(self) -> None:
+        """Returns when the room shows this participant to the others (at most 3 s).
+
+        Before that an agent that joins the conversation late would never see sip.callStatus "ringing". The SDK has no
+        event for it, so its state is polled.
+        """
+        active = rtc.ParticipantState.PARTICIPANT_STATE_ACTIVE
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_VISIBLE_S):
+                while self._room.isconnected() and self._room.local_participant.state != active:
+                    await asyncio.sleep(_POLL_S)
 
     def subscribe(self) -> None:
         """Subscribe to every audio track, those there and those to come."""

@@ -1,0 +1,28 @@
+"""A caller nobody here wrote."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sip_node.testing.baresip import BaresipPorts, call_once
+from sip_node.testing.media import tone, tone_share
+
+pytestmark = pytest.mark.integration
+
+
+async def test_baresip_hears_the_room_and_is_heard(bridge, open_line, tmp_path):
+    """baresip 1.0.0: tones both ways on the node and on livekit-sip 1.10.0."""
+    line = await open_line(bridge)
+    agent = await line.agent(hertz=700)
+    speech = np.concatenate((tone(440, 6), np.zeros(16000, dtype=np.int16)))
+    rtp = bridge.host.ports.block(20)
+    ports = BaresipPorts(bridge.host.ports.one(), bridge.host.ports.one(), (rtp.start, rtp.stop - 1))
+    target = f"sip:{line.number}@{bridge.sip[0]}:{bridge.sip[1]}"
+    heard = await call_once(tmp_path / "baresip", ports, target, speech, seconds=6)
+    await agent.see("left")
+    assert ("status", "active") in agent.events
+    assert len(heard) > 2 * 8000, (tmp_path / "baresip" / "baresip.log").read_text()
+    assert tone_share(heard[4000:-4000], 700) > 0.9
+    loud = agent.heard[np.abs(agent.heard.astype(np.int32)) > 1000]
+    assert len(loud) > 8000
+    assert tone_share(agent.heard[-24000:-8000], 440) > 0.5
