@@ -143,11 +143,12 @@ class Shell:
 
     async def _work(self, scope: Scope, receive: Receive, send: Send, request_id: str) -> None:
         """Answers in any case: with a problem when the application fails before it has begun to answer."""
-        begun = False
+        begun = complete = False
 
         async def watched(message: Message) -> None:
-            nonlocal begun
+            nonlocal begun, complete
             begun = begun or message["type"] == "http.response.start"
+            complete = message["type"] == "http.response.body" and not message.get("more_body", False)
             await send(message)
 
         if self._health.draining:
@@ -161,6 +162,8 @@ class Shell:
             await self._app(scope, receive, watched)
         except Exception:  # the border: the client gets a problem, the log gets the trace
             _log.exception("request failed")
+            if complete:
+                return
             if begun:
                 raise  # half an answer is out; only cutting the connection tells the client
             await _respond_problem(send, problem_of(RuntimeError(), request_id))

@@ -1,6 +1,8 @@
-"""FastAPI's errors as problem+json. For services that depend on FastAPI; nothing else imports this."""
+"""FastAPI the way this house uses it. For services that depend on FastAPI; nothing else imports this."""
 
 from __future__ import annotations
+
+from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -9,6 +11,18 @@ from starlette.exceptions import HTTPException
 
 from switchboard.errors import FieldProblem, InvalidInput, SwitchboardError
 from switchboard.service.problems import Problem, of_status, pointer, problem_of
+
+
+def fastapi_app(**options: Any) -> FastAPI:
+    """``FastAPI(**options)`` with problems installed, without its pages of scripts from elsewhere and its own telemetry.
+
+    Its telemetry is on by default wherever a tracer provider is set, and records query strings and exception messages,
+    beside the span that our shell makes.
+    """
+    telemetry = {"tracing": False, "metrics": False, "logs": False, "operation_spans": False, "auto_configure": False}
+    app = FastAPI(**{"telemetry": telemetry, "docs_url": None, "redoc_url": None, **options})
+    install_problems(app)
+    return app
 
 
 def install_problems(app: FastAPI) -> None:
@@ -27,6 +41,7 @@ def install_problems(app: FastAPI) -> None:
         return _response(of_status(error.status_code, _request_id(request), error.headers))
 
     app.add_exception_handler(SwitchboardError, ours)
+    app.add_exception_handler(Exception, ours)  # starlette raises it again afterwards; the shell logs it
     app.add_exception_handler(RequestValidationError, invalid)
     app.add_exception_handler(HTTPException, http)
 

@@ -5,18 +5,27 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import structlog
 from litestar import Request, Response
 from litestar.exceptions import HTTPException, ValidationException
 
 from switchboard.errors import FieldProblem, InvalidInput, SwitchboardError
 from switchboard.service.problems import Problem, of_status, pointer, problem_of
 
+_log = structlog.get_logger(__name__)
+
 Handler = Callable[[Request[Any, Any, Any], Any], Response[bytes]]
 
 
 def problem_handlers() -> dict[int | type[Exception], Handler]:
     """For ``Litestar(exception_handlers=problem_handlers())``; input that was refused is never quoted."""
-    return {SwitchboardError: _ours, ValidationException: _invalid, HTTPException: _http}
+    return {SwitchboardError: _ours, ValidationException: _invalid, HTTPException: _http, Exception: _crash}
+
+
+def _crash(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+    # Litestar keeps it to itself after this, so the shell never sees it.
+    _log.error("request failed", exc_info=error)
+    return _response(problem_of(error, _request_id(request)))
 
 
 def _ours(request: Request[Any, Any, Any], error: SwitchboardError) -> Response[bytes]:

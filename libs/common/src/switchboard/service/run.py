@@ -92,10 +92,14 @@ class Service(Generic[SettingsT]):
         self.fatal(f"background task {task.get_name()} ended")
 
     def fatal(self, reason: str) -> None:
-        """This process can't go on (the bus is closed for good): stop as on SIGTERM, exit 1. May be called repeatedly."""
-        if self.failure is None:
-            self.failure = reason
-            _log.error("fatal", reason=reason)
+        """This process can't go on (the bus is closed for good): stop as on SIGTERM, but exit 1.
+
+        Once it is stopping this does nothing: closing the bus in good order also reports that the bus is closed.
+        """
+        if self.stopping.is_set():
+            return
+        self.failure = reason
+        _log.error("fatal", reason=reason)
         self.stop()
 
     def stop(self) -> None:
@@ -241,7 +245,8 @@ async def _close(service: Service[SettingsT]) -> None:
         task.cancel()
     await asyncio.gather(*service._tasks, return_exceptions=True)
     try:
-        await service._stack.aclose()
+        async with asyncio.timeout(service.settings.http.drain_grace_s):
+            await service._stack.aclose()
     except Exception as error:
         service.failure = service.failure or "a resource did not close"
         _log.error("close failed", exc_info=error)
