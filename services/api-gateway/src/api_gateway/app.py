@@ -1,0 +1,112 @@
+"""The public API as an ASGI application."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter, FastAPI
+from fastapi.openapi.utils import get_openapi
+from fastapi.routing import APIRoute
+
+from api_gateway import problems
+from api_gateway.calls import endpoints as calls
+from api_gateway.documents import endpoints as documents
+from api_gateway.edge import Edge
+from api_gateway.live import endpoints as live
+from api_gateway.resources import Resources
+from api_gateway.tenants import endpoints as tenants
+from api_gateway.webhooks import livekit
+
+TITLE = "Switchboard API"
+VERSION = "1"
+MAX_WEBHOOK_BYTES = 512 * 1024
+_LIMITS = {
+    "POST /v1/documents": documents.MAX_UPLOAD_BYTES,
+    "POST /webhooks/livekit": MAX_WEBHOOK_BYTES,
+}
+_DESCRIPTION = (
+    "Answer your clinic's phone. Every request but sign-up carries `authorization: Bearer <API key>`. Errors are "
+    "RFC 9457 problem details; `errors` names each wrong field by JSON pointer, with the fix."
+)
+_PROBLEM: dict[str, Any] = {
+    "type": "object",
+    "description": "RFC 9457. `instance` names this occurrence; quote it to support.",
+    "required": ["type", "title", "status"],
+    "properties": {
+        "type": {"type": "string"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string"},
+        "retryable": {"type": "boolean", "description": "whether the same request may succeed later"},
+        "instance": {"type": "string"},
+        "errors": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["pointer", "detail", "fix"],
+                "properties": {
+                    "pointer": {"type": "string", "description": "JSON pointer (RFC 6901) to the wrong field"},
+                    "detail": {"type": "string"},
+                    "fix": {"type": "string"},
+                },
+            },
+        },
+    },
+}
+
+
+def create_app(resources: Resources) -> FastAPI:
+    """The application on its resources."""
+    app = bare_app()
+    app.state.resources = resources
+    return app
+
+
+def bare_app() -> FastAPI:
+    """Routes without resources: enough to describe the API."""
+    app = FastAPI(
+        title=TITLE,
+        version=VERSION,
+        description=_DESCRIPTION,
+        openapi_url="/v1/openapi.json",
+        docs_url=None,  # its page loads scripts from somebody else's servers
+        redoc_url=None,
+        redirect_slashes=False,  # a redirect would be built from the Host header
+        generate_unique_id_function=_operation_id,
+        # The service's own shell traces and measures; two of each would disagree.
+        telemetry={"tracing": False, "metrics": False, "logs": False},
+    )
+    problems.install(app)
+    app.add_middleware(Edge, limits=_LIMITS)
+    api = APIRouter(prefix="/v1")
+    for module in (tenants, documents, calls, live):
+        api.include_router(module.router)
+    app.include_router(api)
+    app.include_router(livekit.router)
+    app.openapi = lambda: openapi(app)  # type: ignore[method-assign]
+    return app
+
+
+def openapi(app: FastAPI) -> dict[str, Any]:
+    """The OpenAPI 3.1 document: every error is a problem, in place of the framework's own shape."""
+    if app.openapi_schema:
+        return app.openapi_schema
+    document = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
+    schemas = document.setdefault("components", {}).setdefault("schemas", {})
+    for own in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(own, None)
+    schemas["Problem"] = _PROBLEM
+    failure = {
+        "description": "a problem",
+        "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
+    }
+    for operations in document["paths"].values():
+        for operation in operations.values():
+            operation["responses"].pop("422", None)
+            operation["responses"]["default"] = failure
+    app.openapi_schema = document
+    return document
+
+
+def _operation_id(route: APIRoute) -> str:
+    return route.name
