@@ -1,7 +1,6 @@
 """The general list of how callers ask (``data/callers_ask.txt``), expanded; nothing of any tenant is in it."""
 
 import functools
-import itertools
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -57,12 +56,16 @@ def general_topics() -> tuple[str, ...]:
 
 
 @functools.cache
+def word_list(name: str) -> frozenset[str]:
+    """All words of a data file."""
+    return frozenset(word for line in data_lines(name) for word in line.split())
+
+
 def common_words() -> tuple[str, ...]:
-    """The commonest words of spoken English."""
-    return tuple(dict.fromkeys(itertools.chain.from_iterable(line.split() for line in data_lines("common_words.txt"))))
+    """The commonest words of spoken English, in order of the alphabet."""
+    return tuple(sorted(word_list("common_words.txt")))
 
 
-@functools.cache
 def function_words() -> frozenset[str]:
     """Words that carry no subject."""
-    return frozenset(itertools.chain.from_iterable(line.split() for line in data_lines("function_words.txt")))
+    return word_list("function_words.txt")

@@ -58,9 +58,8 @@ _AMOUNT = r"\d{1,3}(?:,\d{3})+|\d+"
 _PRICE = re.compile(rf"([$€£])\s?({_AMOUNT})(?:\.(\d{{2}}))?")
 _PRICE_AFTER = re.compile(rf"\b({_AMOUNT})(?:\.(\d{{2}}))?\s?(USD|EUR|GBP|dollars)\b")
 _PHONE = re.compile(r"(?<!\d)(?:\+\d{1,3}[ .-]?)?(?:\(\d{3}\) ?|\d{3}[ .-])?\d{3}[ .-]\d{4}(?!\d)")
-_CLOCK = re.compile(
-    r"\b(\d{1,2})[:.](\d{2})\s?([ap])\.?m\b\.?|\b(\d{1,2}):(\d{2})\b|\b(\d{1,2})\s?([ap])\.?m\b\.?", re.I
-)
+_HALF = r"\s?([ap])(?:m\b|\.m\b(?:\.(?!\s+(?-i:[A-Z])|\s*$))?)"  # a full stop that ends the sentence stays
+_CLOCK = re.compile(rf"\b(\d{{1,2}})[:.](\d{{2}}){_HALF}|\b(\d{{1,2}}):(\d{{2}})\b|\b(\d{{1,2}}){_HALF}", re.I)
 _DAY_RANGE = re.compile(rf"\b({_DAYS})\.?\s?[-–—]\s?({_DAYS})\b\.?", re.I)
 _LONG_DAY_RANGE = re.compile(r"\b((?:mon|tues|wednes|thurs|fri|satur|sun)day)s?\s?[-–—]\s?(?=\w+day)", re.I)
 _ABBREVIATION = re.compile(r"\b(" + "|".join(re.escape(k.rstrip(".")) for k in _ABBREVIATIONS) + r")\b(\.?)", re.I)

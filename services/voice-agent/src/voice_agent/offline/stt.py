@@ -89,7 +89,7 @@ class OfflineSTT(stt.STT[str]):
     def stream(
         self,
         *,
-        language: NotGivenOr[str] = NOT_GIVEN,  # noqa: ARG002  (the interface's)
+        language: NotGivenOr[str] = NOT_GIVEN,
         conn_options: APIConnectOptions = DEFAULT_API_CONNECT_OPTIONS,
     ) -> stt.RecognizeStream:
         """A stream for continuous audio, as an AgentSession pushes it. `language` is always English."""
@@ -99,8 +99,8 @@ class OfflineSTT(stt.STT[str]):
         self,
         buffer: utils.AudioBuffer,
         *,
-        language: NotGivenOr[str] = NOT_GIVEN,  # noqa: ARG002  (the interface's)
-        conn_options: APIConnectOptions,  # noqa: ARG002
+        language: NotGivenOr[str] = NOT_GIVEN,
+        conn_options: APIConnectOptions,
     ) -> stt.SpeechEvent:
         whole = rtc.combine_audio_frames(buffer) if isinstance(buffer, list) else buffer
         try:

@@ -1,0 +1,212 @@
+"""The offline answerer: pure functions from what was heard and what was retrieved to what is said.
+
+    decision = decide(heard, passages, asked=earlier_ask_agains, last_said=last_agent_text, today="monday")
+
+``Answer``: a passage says it. ``AskAgain``: unsure what was asked; the driver passes all AskAgains since the last other
+decision back as `asked`, so that a "yes" confirms a guess, a repetition confirms a half-heard name, and the third
+failure gives up. ``DontKnow``: clearly heard, the passages are silent. ``SmallTalk``: needs no documents.
+
+A wrong price is the worst failure: a price is said only when every word heard in the question belongs to that item's
+name, each word fits the phones heard, and no other reading names another item nearly as well.
+"""
+
+from collections.abc import Sequence
+from typing import Literal
+
+from voice_agent.offline import phrasing
+from voice_agent.offline.answers import Answer, AskAgain, Decision, DontKnow, Passage, SmallTalk
+from voice_agent.offline.asking import DAYS, Asking, Talk, classify
+from voice_agent.offline.hypotheses import Hypotheses
+from voice_agent.offline.matching import (
+    EntryMatch,
+    ItemMatch,
+    Known,
+    known_facts,
+    match_entries,
+    match_items,
+    names_inside,
+)
+
+__all__ = ["Answer", "AskAgain", "Decision", "DontKnow", "Passage", "SmallTalk", "decide"]
+
+_SURE_ITEM, _LIKELY_ITEM = 0.72, 0.55  # confidence in a priced item's name: say the price, ask whether it is meant
+_RIVAL = 0.08  # another item's name this close behind: ask which
+_COVERED, _HALF_COVERED, _ALIKE, _SURE_ENTRY = 0.7, 0.6, 0.4, 0.6
+_CLEAR = 0.74  # clarity of a question about nothing that is known
+_MISHEARD = 0.4  # confidence of the whole below which nothing is read into it
+_TRIES = 2  # AskAgains before giving up
+_SMALL_TALK: dict[Talk, str] = {
+    "greeting": "Hello! How can I help you?",
+    "goodbye": "Thank you for calling. Goodbye!",
+    "thanks": "You're welcome. Is there anything else I can help you with?",
+    "yes": "What would you like to know?",
+    "no": "All right. Is there anything else I can help you with?",
+    "wait": "Take your time.",
+}
+
+
+def decide(
+    heard: Hypotheses,
+    passages: Sequence[Passage],
+    *,
+    asked: Sequence[AskAgain] = (),
+    last_said: str = "",
+    today: str | None = None,
+) -> Decision:
+    """What to say next. `today`: the weekday at the clinic, lower case, for "are you open today"; None: unknown."""
+    readings = [classify(reading) for reading in heard.alternatives]
+    if not readings:
+        return _again("silence", asked)
+    best = readings[0]
+    guess = asked[-1].guess if asked else None
+    if best.talk is not None:
+        return _talk(best, guess, asked, last_said)
+    if best.reading.confidence < _MISHEARD:
+        return _again("unclear", asked)
+    known = known_facts(passages)
+    return (
+        _by_item(readings, known, guess, asked)
+        or _by_hours(best, known, asked, today)
+        or _by_entry(readings, known)
+        or _nothing(best, asked)
+    )
+
+
+def _talk(best: Asking, guess: Answer | None, asked: Sequence[AskAgain], last_said: str) -> Decision:
+    assert best.talk is not None
+    if best.reading.confidence < _LIKELY_ITEM:
+        return _again("unclear", asked)
+    if guess is not None and best.talk == "yes":
+        return guess
+    if guess is not None and best.talk == "no":
+        return AskAgain("rejected", "Sorry about that. Could you say again what you would like to know?")
+    if best.talk in ("repeat", "pardon"):
+        return SmallTalk(best.talk, last_said or _SMALL_TALK["greeting"])
+    return SmallTalk(best.talk, _SMALL_TALK[best.talk])
+
+
+def _again(reason: Literal["silence", "unclear"], asked: Sequence[AskAgain]) -> AskAgain | DontKnow:
+    if len(asked) >= _TRIES:
+        return DontKnow(phrasing.NOT_UNDERSTOOD, understood=False)
+    return AskAgain(reason, phrasing.AGAIN[min(len(asked), len(phrasing.AGAIN) - 1)])
+
+
+def _say_item(asking: Asking, match: ItemMatch, known: Sequence[Known]) -> Answer | None:
+    fact = match.known.fact
+    if asking.kind == "duration":
+        text = phrasing.duration(fact)
+    else:
+        same = [k.fact for k in known if k.fact.kind == "price" and k.fact.subject.lower() == fact.subject.lower()]
+        if len({one.says for one in same}) > 1:
+            text = phrasing.several_prices(same)
+        else:
+            text = phrasing.offered(fact) if asking.kind == "offer" else phrasing.price(fact)
+    if text is None:
+        return None
+    return Answer(text, match.known.passage.id, fact.quote, fact.subject, match.confidence)
+
+
+def _by_item(
+    readings: Sequence[Asking], known: Sequence[Known], guess: Answer | None, asked: Sequence[AskAgain]
+) -> Decision | None:
+    """A question whose slot names something with a price."""
+    candidates: list[tuple[float, Asking, ItemMatch]] = []
+    for rank, asking in enumerate(readings):
+        if asking.kind == "hours":
+            continue
+        for match in match_items(asking, known):
+            candidates.append((match.confidence - 0.01 * rank + (0.1 if match.whole else 0.0), asking, match))
+    candidates.sort(key=lambda one: -one[0])
+    if not candidates:
+        return _item_inside(readings[0], known, guess, asked)
+    _, asking, match = candidates[0]
+    answer = _say_item(asking, match, known)
+    if answer is None:
+        return None
+    rivals = [
+        m for _, a, m in candidates if m.known.fact.subject != match.known.fact.subject and m.whole == match.whole
+    ]
+    close = [m for m in rivals if m.confidence > match.confidence - _RIVAL]
+    if close and (match.whole or len(rivals) > 0):
+        return _which([match, *close], asked)
+    repeated = guess is not None and guess.subject == answer.subject
+    if match.whole and match.confidence >= _SURE_ITEM:
+        return answer
+    if match.confidence >= _LIKELY_ITEM:
+        return answer if repeated else _meant(answer, asked)
+    return _again("unclear", asked)
+
+
+def _item_inside(
+    best: Asking, known: Sequence[Known], guess: Answer | None, asked: Sequence[AskAgain]
+) -> Decision | None:
+    """An item's whole name with unexpected words around it: never answered at once."""
+    if best.kind not in ("price", "offer", "duration"):
+        return None
+    inside = names_inside(best, known)
+    if not inside or inside[0].confidence < _SURE_ITEM:
+        return None
+    answer = _say_item(best, inside[0], known)
+    if answer is None:
+        return None
+    return answer if guess is not None and guess.subject == answer.subject else _meant(answer, asked)
+
+
+def _meant(answer: Answer, asked: Sequence[AskAgain]) -> AskAgain | DontKnow:
+    if len(asked) >= _TRIES:
+        return DontKnow(phrasing.NOT_UNDERSTOOD, understood=False)
+    return AskAgain("which", f"Sorry, did you ask about {answer.subject}?", answer)
+
+
+def _which(matches: Sequence[ItemMatch], asked: Sequence[AskAgain]) -> AskAgain | DontKnow:
+    if len(asked) >= _TRIES:
+        return DontKnow(phrasing.NOT_UNDERSTOOD, understood=False)
+    names = list(dict.fromkeys(match.known.fact.subject for match in matches))[:3]
+    return AskAgain("which", f"Sorry, which one do you mean: {', '.join(names[:-1])} or {names[-1]}?")
+
+
+def _by_hours(best: Asking, known: Sequence[Known], asked: Sequence[AskAgain], today: str | None) -> Decision | None:
+    if best.kind != "hours":
+        return None
+    if best.reading.confidence < _SURE_ENTRY:
+        return _again("unclear", asked)
+    texts = {word.text for word in best.reading.words}
+    days = list(best.days)
+    if today is not None and "today" in texts | {"now"} & texts:
+        days.append(today)
+    if today is not None and "tomorrow" in texts:
+        days.append(DAYS[(DAYS.index(today) + 1) % 7])
+    if "weekend" in texts or "weekends" in texts:
+        days += ["saturday", "sunday"]
+    stated = [one for one in known if one.fact.kind == "hours"]
+    found = phrasing.hours([one.fact for one in stated], days)
+    if found is None:
+        return None
+    text, fact = found
+    source = next(one for one in stated if one.fact is fact)
+    return Answer(text, source.passage.id, fact.quote, fact.subject, best.reading.confidence)
+
+
+def _by_entry(readings: Sequence[Asking], known: Sequence[Known]) -> Answer | None:
+    found: tuple[float, Asking, EntryMatch] | None = None
+    for rank, asking in enumerate(readings):
+        for match in match_entries(asking, known)[:1]:
+            worth = match.coverage * match.confidence + 0.2 * match.likeness - 0.02 * rank
+            covered = match.coverage >= _COVERED or (match.coverage >= _HALF_COVERED and match.likeness >= _ALIKE)
+            good = covered and match.confidence >= _SURE_ENTRY
+            if good and (found is None or worth > found[0]):
+                found = (worth, asking, match)
+    if found is None:
+        return None
+    _, asking, match = found
+    text = phrasing.statement(match.known.fact, [word.text for word in asking.content])
+    fact = match.known.fact
+    return Answer(text, match.known.passage.id, fact.quote, fact.subject, match.confidence)
+
+
+def _nothing(best: Asking, asked: Sequence[AskAgain]) -> AskAgain | DontKnow:
+    """Nothing known fits: clearly heard means that the documents are silent."""
+    broken = [word for word in best.slot if word.confidence < 0.5]
+    if best.content and best.clarity >= _CLEAR and not broken:
+        return DontKnow(phrasing.UNKNOWN)
+    return _again("unclear", asked)
