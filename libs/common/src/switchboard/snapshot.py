@@ -5,6 +5,7 @@ A snapshot that is too large for a bucket entry is stored as a blob and referred
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 from dataclasses import dataclass
@@ -87,19 +88,22 @@ class SnapshotBook:
         self._blobs = blobs
         self._by_tenant: dict[UUID, TenantSnapshot] = {}
         self._by_number: dict[str, set[UUID]] = {}
-        self.caught_up = False
-        """Whether everything that was in the bucket at the start has been read."""
+        self._caught_up = asyncio.Event()
 
     def __len__(self) -> int:
         return len(self._by_tenant)
 
+    @property
+    def caught_up(self) -> bool:
+        """Whether everything that was in the bucket at the start has been read."""
+        return self._caught_up.is_set()
+
+    async def until_caught_up(self) -> None:
+        await self._caught_up.wait()
+
     async def run(self) -> None:
         """Follow the bucket until cancelled."""
-
-        def caught_up() -> None:
-            self.caught_up = True
-
-        await self._bucket.watch(self.apply, caught_up)
+        await self._bucket.watch(self.apply, self._caught_up.set)
 
     async def apply(self, entry_key: str, value: bytes | None) -> None:
         """Take one entry; an unreadable one is logged and leaves the last good one in force."""

@@ -1,0 +1,3 @@
+from voice_agent.main import main
+
+main()

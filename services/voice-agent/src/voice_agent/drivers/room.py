@@ -1,0 +1,299 @@
+"""The conversation in a LiveKit room: livekit-agents' session for ears, voice and turn taking, the core for everything else.
+
+The session never answers by itself (it has no LLM): it tells what the caller said and speaks what the core says. What the
+caller really heard of an interrupted sentence comes from the session's transcript that is synchronised with playback.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterable, Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import structlog
+from livekit import rtc
+from livekit.agents import Agent, AgentSession, AgentStateChangedEvent, ModelSettings, UserStateChangedEvent, stt, tts
+from livekit.agents import llm as lk_llm
+from livekit.agents import vad as lk_vad
+from livekit.agents.voice import SpeechHandle, room_io
+from livekit.agents.voice.events import UserTranscriptionTimeoutEvent
+from livekit.agents.voice.turn import TurnHandlingOptions
+from switchboard.clock import Clock
+from switchboard.contracts.calls import EndReason, TurnTimings
+
+from voice_agent.calls.sip import is_active
+from voice_agent.conversation.models import CallerLeft, CallerSilent, CallerSpoke, Event, Heard, Say, SpeechEnded
+
+_log = structlog.get_logger(__name__)
+
+SILENCE_SECONDS = 12.0
+"""After this long with nobody speaking the caller is asked whether they are still there."""
+
+TAIL_SECONDS = 0.4
+"""Audio that has been played out here is still on its way to the phone (Opus, jitter buffers, 20 ms clocks)."""
+
+EAR_RATE = 16_000
+
+TURN_HANDLING = TurnHandlingOptions(
+    # Named on purpose: left out, it would be a model that another service hosts in some modes.
+    turn_detection="vad",
+    # espeak-like voices pause up to 410 ms inside a sentence; people pause as long.
+    endpointing={"mode": "fixed", "min_delay": 0.5, "max_delay": 3.0},
+    interruption={
+        "enabled": True,
+        "mode": "vad",
+        "min_duration": 0.15,
+        "min_words": 0,
+        # A cough pauses us; when no words follow, we go on where we stopped.
+        "resume_false_interruption": True,
+        "false_interruption_timeout": 1.5,
+    },
+    # The core decides once per turn; speculation is the look-ahead's.
+    preemptive_generation={"enabled": False},
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Providers:
+    """Ears and voice of one call."""
+
+    stt: stt.STT[Any]
+    tts: tts.TTS[Any]
+    vad: lk_vad.VAD
+
+
+@dataclass(slots=True)
+class _Speaking:
+    """The utterance being spoken and when its first audio went out."""
+
+    utterance: int
+    handle: SpeechHandle
+    first_audio: datetime | None = None
+
+
+class _Receptionist(Agent):
+    """The session's agent: passes everything on to the driver."""
+
+    def __init__(self, driver: RoomDriver) -> None:
+        super().__init__(instructions="")
+        self._driver = driver
+
+    async def stt_node(
+        self, audio: AsyncIterable[rtc.AudioFrame], model_settings: ModelSettings
+    ) -> AsyncGenerator[stt.SpeechEvent | str, None]:
+        async for event in Agent.default.stt_node(self, audio, model_settings):
+            if isinstance(event, stt.SpeechEvent):
+                self._driver.on_recognised(event)
+            yield event
+
+    async def on_user_turn_completed(self, turn_ctx: lk_llm.ChatContext, new_message: lk_llm.ChatMessage) -> None:
+        await self._driver.on_turn_completed(new_message)
+
+
+class RoomDriver:
+    """Connects a room to a conversation loop. ``post`` takes the core's events."""
+
+    def __init__(
+        self,
+        room: rtc.Room,
+        caller: rtc.RemoteParticipant,
+        providers: Providers,
+        clock: Clock,
+        *,
+        on_words: Callable[[str, bool], None],
+        on_say: Callable[[Say], None],
+    ) -> None:
+        self._room = room
+        self._caller = caller
+        self._clock = clock
+        self._on_words = on_words
+        self._on_say = on_say
+        self._finals: list[stt.SpeechEvent] = []
+        self._final_at: datetime | None = None
+        self._speaking: _Speaking | None = None
+        self._spoken: asyncio.Task[None] | None = None
+        self._silence: asyncio.TimerHandle | None = None
+        self._answered = asyncio.Event()
+        self._left = False
+        self.post: Callable[[Event], None] = _unconnected
+        self._session: AgentSession[None] = AgentSession(
+            stt=providers.stt,
+            tts=providers.tts,
+            vad=providers.vad,
+            turn_handling=TURN_HANDLING,
+            # The default would make us deaf for the first three seconds of our greeting.
+            aec_warmup_duration=None,
+            user_away_timeout=None,
+            transcription_timeout=1.5,
+        )
+
+    async def start(self) -> None:
+        """Publish our track (which lets LiveKit SIP answer) and listen to the caller."""
+        session = self._session
+        session.on("agent_state_changed", self._on_agent_state)
+        session.on("user_state_changed", self._on_user_state)
+        session.on("user_transcription_timeout", self._on_no_words)
+        self._room.on("participant_attributes_changed", self._on_attributes)
+        self._room.on("participant_disconnected", self._on_participant_left)
+        self._room.on("disconnected", self._on_disconnected)
+        options = room_io.RoomOptions(
+            text_input=False,
+            audio_input=room_io.AudioInputOptions(sample_rate=EAR_RATE, frame_size_ms=20, pre_connect_audio=False),
+            participant_identity=self._caller.identity,
+            close_on_disconnect=False,
+            delete_room_on_close=False,
+        )
+        await session.start(
+            _Receptionist(self), room=self._room, room_options=options, session_host=False, record=False
+        )
+        is_phone = self._caller.kind == rtc.ParticipantKind.PARTICIPANT_KIND_SIP
+        if not is_phone or is_active(self._caller.attributes):
+            self._answered.set()
+        if self._caller.identity not in self._room.remote_participants:
+            self._caller_left()
+
+    async def answered(self) -> None:
+        """Returns when the caller can hear us."""
+        await self._answered.wait()
+
+    async def close(self, *, played_out: bool) -> None:
+        """Stop listening and speaking; ``played_out`` leaves the last words time to arrive."""
+        self._stop_silence()
+        if played_out:
+            await asyncio.sleep(TAIL_SECONDS)
+        await self._session.aclose()
+
+    # -- speaking ---------------------------------------------------------------------------------------------------
+
+    def say(self, effect: Say) -> None:
+        """Speak; the end is posted as ``SpeechEnded``."""
+        self._stop_silence()
+        if self._speaking is not None:
+            self._speaking.handle.interrupt(force=True)
+        handle = self._session.say(effect.text, allow_interruptions=effect.kind not in ("notice", "goodbye"))
+        speaking = _Speaking(effect.utterance, handle)
+        self._speaking = speaking
+        self._on_say(effect)
+        self._spoken = asyncio.create_task(self._follow(speaking), name="speech")
+
+    async def _follow(self, speaking: _Speaking) -> None:
+        await speaking.handle.wait_for_playout()
+        messages = [item for item in speaking.handle.chat_items if isinstance(item, lk_llm.ChatMessage)]
+        heard = " ".join(message.text_content or "" for message in messages).strip()
+        if self._speaking is speaking:
+            self._speaking = None
+        self.post(
+            SpeechEnded(
+                utterance=speaking.utterance,
+                heard=heard,
+                interrupted=speaking.handle.interrupted,
+                first_audio=speaking.first_audio,
+                stopped=self._clock.now(),
+            )
+        )
+        self._start_silence()
+
+    def _on_agent_state(self, event: AgentStateChangedEvent) -> None:
+        if event.new_state == "speaking" and self._speaking is not None and self._speaking.first_audio is None:
+            self._speaking.first_audio = datetime.fromtimestamp(event.created_at, UTC)
+
+    # -- listening --------------------------------------------------------------------------------------------------
+
+    def on_recognised(self, event: stt.SpeechEvent) -> None:
+        """Interim and final transcripts as they come."""
+        if not event.alternatives:
+            return
+        text = event.alternatives[0].text
+        if event.type is stt.SpeechEventType.INTERIM_TRANSCRIPT and text:
+            self._on_words(" ".join([*self._words(), text]), False)
+        elif event.type is stt.SpeechEventType.FINAL_TRANSCRIPT:
+            self._finals.append(event)
+            self._final_at = self._clock.now()
+            if text:
+                self._on_words(" ".join(self._words()), True)
+
+    def _words(self) -> list[str]:
+        return [event.alternatives[0].text for event in self._finals if event.alternatives]
+
+    async def on_turn_completed(self, message: lk_llm.ChatMessage) -> None:
+        """The caller's turn is over; what they interrupted is filed first."""
+        now = self._clock.now()
+        if self._spoken is not None and self._speaking is not None:
+            await self._spoken
+        metrics = message.metrics
+        timings = TurnTimings(
+            speech_started=_time(metrics.get("started_speaking_at")),
+            speech_ended=_time(metrics.get("stopped_speaking_at")),
+            transcript=self._final_at,
+            end_of_turn=now,
+        )
+        finals, self._finals, self._final_at = self._finals, [], None
+        self.post(CallerSpoke(heard=_heard(finals), timings=timings))
+
+    def _on_no_words(self, event: UserTranscriptionTimeoutEvent) -> None:
+        """Speech without a word: the core asks the caller to repeat, unless we are speaking ourselves."""
+        if self._speaking is None and event.speech_duration >= 0.4:
+            started = _time(event.vad_speech_started_at)
+            self.post(CallerSpoke(heard=(), timings=TurnTimings(speech_started=started, end_of_turn=self._clock.now())))
+
+    def _on_user_state(self, event: UserStateChangedEvent) -> None:
+        if event.new_state == "speaking":
+            self._stop_silence()
+        elif event.old_state == "speaking" and self._speaking is None:
+            self._start_silence()
+
+    def _start_silence(self) -> None:
+        self._stop_silence()
+        loop = asyncio.get_running_loop()
+        self._silence = loop.call_later(SILENCE_SECONDS, lambda: self.post(CallerSilent()))
+
+    def _stop_silence(self) -> None:
+        if self._silence is not None:
+            self._silence.cancel()
+            self._silence = None
+
+    # -- the leg ----------------------------------------------------------------------------------------------------
+
+    def _on_attributes(self, changed: dict[str, str], participant: rtc.Participant) -> None:
+        if participant.identity == self._caller.identity and is_active(participant.attributes):
+            self._answered.set()
+
+    def _on_participant_left(self, participant: rtc.RemoteParticipant) -> None:
+        if participant.identity == self._caller.identity:
+            self._caller_left()
+
+    def _on_disconnected(self, reason: object) -> None:
+        self._caller_left()
+
+    def _caller_left(self) -> None:
+        if self._left:
+            return
+        self._left = True
+        self._stop_silence()
+        reason = EndReason.CALLER_HUNG_UP if self._answered.is_set() else EndReason.CALLER_CANCELLED
+        self.post(CallerLeft(reason=reason))
+
+
+def _unconnected(event: Event) -> None:
+    raise RuntimeError(f"{event.type} before the driver was connected to a conversation")
+
+
+def _time(seconds: float | None) -> datetime | None:
+    return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
+
+
+def _heard(finals: list[stt.SpeechEvent]) -> tuple[Heard, ...]:
+    """The readings of a turn, best first: the n-best of a single final, or the finals' best ones in a row."""
+    usable = [event.alternatives for event in finals if event.alternatives and event.alternatives[0].text.strip()]
+    if not usable:
+        return ()
+    if len(usable) == 1:
+        return tuple(Heard(text=a.text, confidence=_confidence(a.confidence)) for a in usable[0] if a.text.strip())
+    text = " ".join(alternatives[0].text for alternatives in usable)
+    return (Heard(text=text, confidence=_confidence(min(alternatives[0].confidence for alternatives in usable))),)
+
+
+def _confidence(value: float) -> float:
+    return min(1.0, max(0.0, value))

@@ -1,0 +1,71 @@
+"""The livekit-agents worker: a named agent, load by call slots, nothing that points to a hosted service."""
+
+from __future__ import annotations
+
+import os
+
+# Before livekit.agents is imported anywhere: it reads these at import.
+os.environ["LIVEKIT_AGENTS_PRELOAD_LOCAL_INFERENCE"] = "0"  # the turn model is not used; its weights cost 250 MB
+os.environ["LIVEKIT_TELEMETRY_ALLOW_PII"] = "0"  # no words in livekit's own spans
+for name in ("LIVEKIT_AGENT_NAME", "LIVEKIT_AGENT_NAME_OVERRIDE", "LIVEKIT_OBSERVABILITY_URL", "LIVEKIT_WORKER_TOKEN"):
+    os.environ.pop(name, None)
+
+from livekit.agents import AgentServer, JobContext, JobProcess, JobRequest  # noqa: E402 - after the variables above
+from livekit.agents.worker import ServerEnvOption  # noqa: E402
+from switchboard.settings import load  # noqa: E402
+from switchboard.telemetry import setup  # noqa: E402
+
+from voice_agent.calls.job import run_job  # noqa: E402
+from voice_agent.providers import SpeechProviders  # noqa: E402
+from voice_agent.settings import Settings  # noqa: E402
+
+SERVICE = "voice-agent"
+LOAD_THRESHOLD = 0.999
+"""Full when every slot is taken; the load is ``calls / max_calls``."""
+
+_SETTINGS = "settings"
+_SPEECH = "speech"
+
+
+def prepare(process: JobProcess) -> None:
+    """Once per job process, before it is offered a call."""
+    settings = load(Settings)
+    setup(SERVICE, settings.telemetry)
+    process.userdata[_SETTINGS] = settings
+    process.userdata[_SPEECH] = SpeechProviders(settings.speech)
+
+
+async def entrypoint(ctx: JobContext) -> None:
+    userdata = ctx.proc.userdata
+    await run_job(ctx, userdata[_SETTINGS], userdata[_SPEECH])
+
+
+async def accept(request: JobRequest) -> None:
+    """The identity says nothing about caller or clinic: it is visible in the room and in LiveKit's logs."""
+    await request.accept(identity=f"agent-{request.job.id}", name="receptionist")
+
+
+def make_server(settings: Settings) -> AgentServer:
+    """The worker of this process; ``run()`` it."""
+    worker = settings.worker
+
+    def load_by_slots(server: AgentServer) -> float:
+        return len(server.active_jobs) / worker.max_calls
+
+    server = AgentServer(
+        ws_url=settings.livekit.url,
+        api_key=settings.livekit.api_key,
+        api_secret=settings.livekit.api_secret.get_secret_value(),
+        # CPU reacts seconds late, so that a burst would be over-accepted; slots don't.
+        load_fnc=load_by_slots,
+        load_threshold=LOAD_THRESHOLD,
+        num_idle_processes=ServerEnvOption(dev_default=worker.idle_processes, prod_default=worker.idle_processes),
+        drain_timeout=worker.drain_timeout_s,
+        setup_fnc=prepare,
+        max_retry=1_000_000,
+        host="127.0.0.1",
+        port=0,
+        preload_modules=["voice_agent.worker"],
+    )
+    server.rtc_session(entrypoint, agent_name=worker.agent_name, on_request=accept)
+    return server
