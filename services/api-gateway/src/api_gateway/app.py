@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from fastapi import APIRouter, FastAPI
+from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
+from switchboard.service.fastapi_problems import fastapi_app
 
 from api_gateway import problems
 from api_gateway.calls import endpoints as calls
@@ -64,25 +65,19 @@ def create_app(resources: Resources) -> FastAPI:
 
 def bare_app() -> FastAPI:
     """Routes without resources: enough to describe the API."""
-    app = FastAPI(
+    app = fastapi_app(
         title=TITLE,
         version=VERSION,
         description=_DESCRIPTION,
         openapi_url="/v1/openapi.json",
-        docs_url=None,  # its page loads scripts from somebody else's servers
-        redoc_url=None,
         redirect_slashes=False,  # a redirect would be built from the Host header
         generate_unique_id_function=_operation_id,
-        # The service's own shell traces and measures; two of each would disagree.
-        telemetry={"tracing": False, "metrics": False, "logs": False},
     )
-    problems.install(app)
+    routers = (tenants.router, documents.router, calls.router, live.router, livekit.router)
+    for router in routers:
+        app.include_router(router)
+    problems.install(app, [route for router in routers for route in router.routes])
     app.add_middleware(Edge, limits=_LIMITS)
-    api = APIRouter(prefix="/v1")
-    for module in (tenants, documents, calls, live):
-        api.include_router(module.router)
-    app.include_router(api)
-    app.include_router(livekit.router)
     app.openapi = lambda: openapi(app)  # type: ignore[method-assign]
     return app
 

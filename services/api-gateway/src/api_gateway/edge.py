@@ -100,8 +100,9 @@ class _Exchange:
         self._overflow = False
         problem = problem_for(error, request_id(self._scope))
         headers = [(key.encode(), value.encode()) for key, value in problem.headers.items()]
-        # What is left of the body is not read, so the connection can't serve another request.
-        headers += [(b"content-length", str(len(problem.body)).encode()), (b"connection", b"close")]
+        # No "connection: close": with a body still on its way that would be a reset, and the client would not see why.
+        # The server throws away what comes after the answer, for as long as it keeps an idle connection.
+        headers.append((b"content-length", str(len(problem.body)).encode()))
         await self.send({"type": "http.response.start", "status": problem.status, "headers": headers})
         await self.send({"type": "http.response.body", "body": problem.body})
 

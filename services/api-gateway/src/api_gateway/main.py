@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from fastapi import FastAPI
 from switchboard.blobs import Blobs
 from switchboard.bus import Bus
 from switchboard.contracts.base import Service as ServiceName
 from switchboard.errors import Unavailable
-from switchboard.service import ASGIApp, Service, run
+from switchboard.service import Service, run
 from switchboard.settings import load_or_exit
 
 from api_gateway.app import create_app
@@ -15,7 +16,7 @@ from api_gateway.settings import Settings
 from api_gateway.webhooks.verification import LiveKitVerifier
 
 
-async def compose(service: Service[Settings]) -> ASGIApp:
+async def compose(service: Service[Settings]) -> FastAPI:
     """The gateway can't do anything without the bus, and everything but uploads without the blob store."""
     settings = service.settings
     # Anybody can send a traceparent to a public address; ours begin here.

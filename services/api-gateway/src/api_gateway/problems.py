@@ -12,7 +12,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from starlette.exceptions import HTTPException
-from starlette.routing import Match, Route
+from starlette.routing import BaseRoute, Match, Route
 from switchboard.errors import (
     DeadlineExceeded,
     FieldProblem,
@@ -61,8 +61,9 @@ _GENERIC_FIX = "send a value of the documented form (GET /v1/openapi.json)"
 _BODY_FIX = "send a JSON object, with the header content-type: application/json"
 
 
-def install(app: FastAPI) -> None:
-    """Register the handlers; what escapes them is answered by :class:`api_gateway.edge.Edge`."""
+def install(app: FastAPI, routes: Sequence[BaseRoute]) -> None:
+    """Register the handlers; what escapes them is answered by :class:`api_gateway.edge.Edge`. ``routes`` are all there
+    are: they tell which methods an address takes."""
 
     async def ours(request: Request, error: Exception) -> Response:
         return _response(problem_for(error, request_id(request.scope)))
@@ -75,7 +76,7 @@ def install(app: FastAPI) -> None:
 
     async def http(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
-        return _response(_of_framework(request, error))
+        return _response(_of_framework(request, error, routes))
 
     app.add_exception_handler(SwitchboardError, ours)
     app.add_exception_handler(SealError, ours)
@@ -123,13 +124,13 @@ def request_id(scope: Mapping[str, Any]) -> str | None:
     return value if isinstance(value, str) else None
 
 
-def _of_framework(request: Request, error: HTTPException) -> Problem:
+def _of_framework(request: Request, error: HTTPException, routes: Sequence[BaseRoute]) -> Problem:
     """Errors that the framework raises itself: no such route, wrong method, unreadable body."""
     instance = request_id(request.scope)
     if error.status_code == 404:
         return problem_of(NotFound("nothing has this address; GET /v1/openapi.json lists what there is"), instance)
     if error.status_code == 405:
-        allowed = ", ".join(_methods(request))
+        allowed = ", ".join(_methods(request, routes))
         problem = of_status(405, instance, {"allow": allowed})
         body = json.loads(problem.body)
         body |= {"title": "That method is not for this address", "detail": f"use {allowed}"}
@@ -140,10 +141,10 @@ def _of_framework(request: Request, error: HTTPException) -> Problem:
     return of_status(error.status_code, instance, error.headers)
 
 
-def _methods(request: Request) -> list[str]:
+def _methods(request: Request, routes: Sequence[BaseRoute]) -> list[str]:
     """Of every route with this path: the framework names those of the first one only."""
     found: set[str] = set()
-    for route in request.app.routes:
+    for route in routes:
         if isinstance(route, Route) and route.matches(request.scope)[0] is not Match.NONE:
             found |= route.methods or set()
     return sorted(found)

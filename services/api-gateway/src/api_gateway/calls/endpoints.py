@@ -26,7 +26,7 @@ from api_gateway.calls.schemas import (
 )
 from api_gateway.paging import PageWanted
 
-router = APIRouter()
+router = APIRouter(prefix="/v1")
 
 
 @router.get("/calls", tags=["calls"])

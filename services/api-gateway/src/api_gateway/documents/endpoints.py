@@ -22,7 +22,7 @@ from api_gateway.documents.service import forget_document, store_document
 from api_gateway.documents.upload import FORM_BYTES, read_upload
 from api_gateway.paging import PageWanted
 
-router = APIRouter()
+router = APIRouter(prefix="/v1")
 
 MAX_UPLOAD_BYTES = MAX_DOCUMENT_BYTES + FORM_BYTES
 

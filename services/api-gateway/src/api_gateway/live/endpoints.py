@@ -14,7 +14,7 @@ from api_gateway.access.caller import Authenticated
 from api_gateway.access.identifiers import OptionalCallId
 from api_gateway.live.events import frames
 
-router = APIRouter()
+router = APIRouter(prefix="/v1")
 
 _STREAM: dict[int | str, dict[str, Any]] = {
     200: {

@@ -42,7 +42,7 @@ from api_gateway.tenants.schemas import (
     TrunksShape,
 )
 
-router = APIRouter()
+router = APIRouter(prefix="/v1")
 
 
 @router.post("/signup", status_code=201, tags=["tenant"])

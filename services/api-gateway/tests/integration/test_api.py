@@ -1,0 +1,442 @@
+"""The public API over a real socket and a real bus: who is let in, what passes through, what errors look like."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime, time
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from api_gateway.tenants import schemas
+from api_gateway.testing import Peers, RunningGateway, Tenant
+from switchboard.bus import Call
+from switchboard.contracts import calls, documents, snapshot, tenants
+from switchboard.contracts.base import Contract, Empty, Rpc
+from switchboard.errors import Conflict, FieldProblem, Forbidden, InternalError, NotFound, Unavailable
+from switchboard.http import HttpResponse
+from switchboard.sealed import Sealed
+
+pytestmark = pytest.mark.integration
+
+NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
+PROBLEM = "application/problem+json"
+
+
+def problem(response: HttpResponse, status: int) -> dict[str, Any]:
+    assert response.status_code == status, response.text
+    assert response.headers["content-type"] == PROBLEM
+    found: dict[str, Any] = response.json()
+    assert found["status"] == status
+    assert found["title"]
+    assert found["instance"].endswith(response.headers["x-request-id"])
+    assert response.headers["x-content-type-options"] == "nosniff"
+    return found
+
+
+def tenant_view(tenant_id: UUID) -> tenants.TenantView:
+    opening = snapshot.Opening(day="monday", opens=time(9), closes=time(17, 30))
+    return tenants.TenantView(
+        tenant_id=tenant_id,
+        name="Clínica Sol",
+        status=snapshot.TenantStatus.DRAFT,
+        time_zone="Europe/Madrid",
+        language="es",
+        published_version=None,
+        locations=(snapshot.Location(id=tenant_id, name="Centro", hours=(opening,)),),
+        holidays=(),
+        numbers=(snapshot.NumberBinding(number="+34910000000", trunk=tenant_id.hex),),
+        agent=snapshot.AgentConfiguration(),
+    )
+
+
+async def test_sign_up_is_open_and_anonymous(gateway: RunningGateway, peers: Peers) -> None:
+    made = tenants.SignedUp(tenant_id=uuid4(), user_id=uuid4(), api_key="sb_x")
+    peers.answer(tenants.SIGN_UP, made)
+    form = {"name": "Sol", "email": "office@sol.example", "time_zone": "Europe/Madrid", "language": "es"}
+
+    response = await gateway.http.post("/v1/signup", json=form)
+
+    assert response.status_code == 201
+    assert response.json() == {"tenant_id": str(made.tenant_id), "user_id": str(made.user_id), "api_key": "sb_x"}
+    assert response.headers["cache-control"] == "no-store"
+    asked = peers.asked_for(tenants.SIGN_UP)[0]
+    assert asked.call.tenant_id is None
+    assert asked.call.actor.kind == "anonymous"
+
+
+async def test_wrong_fields_are_named_with_their_fix(gateway: RunningGateway, peers: Peers) -> None:
+    form = {"name": "", "email": "nobody-at-home", "time_zone": "Mars/Olympus", "colour": "blue"}
+
+    found = problem(await gateway.http.post("/v1/signup", json=form), 422)
+
+    by_pointer = {error["pointer"]: error for error in found["errors"]}
+    assert set(by_pointer) == {"/name", "/email", "/time_zone", "/colour"}
+    assert all(error["detail"] and error["fix"] for error in found["errors"])
+    assert "Europe/Madrid" in by_pointer["/time_zone"]["fix"]
+    assert "nobody-at-home" not in str(found), "input is never quoted"
+    assert peers.asked == []
+
+
+@pytest.mark.parametrize(
+    ("content", "content_type"),
+    [("{", "application/json"), ("[]", "application/json"), ("name=x", "text/plain"), ("", "application/json")],
+)
+async def test_a_body_that_is_no_json_object(gateway: RunningGateway, content: str, content_type: str) -> None:
+    response = await gateway.http.post("/v1/signup", content=content, headers={"content-type": content_type})
+    assert problem(response, 422)["errors"][0]["fix"].startswith("send a JSON object")
+
+
+async def test_json_nested_beyond_reason_is_refused(gateway: RunningGateway) -> None:
+    response = await gateway.http.post(
+        "/v1/signup", content="[" * 100_000, headers={"content-type": "application/json"}
+    )
+    assert problem(response, response.status_code)["status"] in (400, 422)
+
+
+@pytest.mark.parametrize(
+    "authorization",
+    [
+        None,
+        "",
+        "Basic dXNlcjpwYXNz",
+        "Bearer",
+        "Bearer nonsense",
+        "Bearer sb_00000000000000000000000000000000_a-secret-of-a-test",
+    ],
+)
+async def test_without_a_valid_key_nothing_is_asked(
+    gateway: RunningGateway, peers: Peers, authorization: str | None
+) -> None:
+    headers = {} if authorization is None else {"authorization": authorization}
+
+    response = await gateway.http.get("/v1/tenant", headers=headers)
+
+    problem(response, 401)
+    assert response.headers["www-authenticate"] == "Bearer"
+    assert {asked.contract for asked in peers.asked} <= {tenants.AUTHENTICATE.contract()}
+
+
+async def test_a_wrong_secret_is_refused(gateway: RunningGateway, tenant: Tenant) -> None:
+    wrong = {"authorization": f"Bearer {tenant.api_key}x"}
+    problem(await gateway.http.get("/v1/tenant", headers=wrong), 401)
+
+
+async def test_every_operation_but_sign_up_needs_a_key(gateway: RunningGateway) -> None:
+    """From the OpenAPI document, so that a new operation is in this test before anybody thinks of it."""
+    document = (await gateway.http.get("/v1/openapi.json")).json()
+    operations = {
+        (method.upper(), path)
+        for path, methods in document["paths"].items()
+        for method in methods
+        if path != "/v1/signup"
+    }
+    assert len(operations) >= 20
+    for method, path in sorted(operations):
+        address = path.replace("{call_id}", uuid4().hex).replace("{document_id}", uuid4().hex)
+        response = await gateway.http.request(method, address)
+        assert response.status_code == 401, f"{method} {path} answered {response.status_code}"
+
+
+async def test_the_secret_stays_in_the_gateway(gateway: RunningGateway, peers: Peers, tenant: Tenant) -> None:
+    peers.answer(tenants.GET_TENANT, tenant_view(tenant.id))
+
+    assert (await gateway.http.get("/v1/tenant", headers=tenant.headers)).status_code == 200
+
+    authenticated, asked = peers.asked
+    assert "a-secret" not in repr(authenticated.body) + authenticated.body.model_dump_json()
+    assert authenticated.call.tenant_id is None
+    assert asked.call.tenant_id == tenant.id
+    assert asked.call.actor.kind == "api_key"
+    assert asked.call.actor.tenant_id == tenant.id
+
+
+async def test_a_tenant_as_the_public_sees_it(gateway: RunningGateway, peers: Peers, tenant: Tenant) -> None:
+    peers.answer(tenants.GET_TENANT, tenant_view(tenant.id))
+
+    body = (await gateway.http.get("/v1/tenant", headers=tenant.headers)).json()
+
+    assert body["locations"][0]["location_id"] == str(tenant.id)
+    assert body["locations"][0]["hours"] == [{"day": "monday", "opens": "09:00", "closes": "17:30"}]
+    assert body["numbers"] == [{"number": "+34910000000", "trunk": str(tenant.id), "carrier_account": None}]
+
+
+SETTINGS_CALLS: list[tuple[str, str, dict[str, Any] | None, Rpc[Any, Any]]] = [
+    ("POST", "/v1/locations", {"name": "A", "hours": [{"day": "friday", "opens": "09:00", "closes": "13:00"}]},
+     tenants.ADD_LOCATION),
+    ("PUT", "/v1/holidays", {"holidays": [{"day": "2026-12-25", "name": "Navidad"}]}, tenants.SET_HOLIDAYS),
+    ("POST", "/v1/numbers", {"number": "+34910000000"}, tenants.ADD_NUMBER),
+    ("POST", "/v1/trunks", {"name": "SBC", "allowed_addresses": ["203.0.113.7"], "numbers": ["+34910000000"]},
+     tenants.ADD_TRUNK),
+    ("PUT", "/v1/agent", {"greeting": "Hola", "forward_to": "+34910000001"}, tenants.SET_AGENT),
+    ("POST", "/v1/configuration/publish", None, tenants.PUBLISH),
+    ("POST", "/v1/live", None, tenants.GO_LIVE),
+    ("POST", "/v1/pause", None, tenants.PAUSE),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("method", "path", "form", "spec"), SETTINGS_CALLS)
+async def test_settings_reach_their_owner(
+    gateway: RunningGateway,
+    peers: Peers,
+    tenant: Tenant,
+    method: str,
+    path: str,
+    form: dict[str, Any] | None,
+    spec: Rpc[Any, Any],
+) -> None:
+    """With the caller's tenant and actor; the owner's refusal comes back as it was."""
+    pointed = FieldProblem("/name", "taken", "choose another")
+    peers.answer(spec, Conflict("there is one already", fields=[pointed]))
+
+    found = problem(await gateway.http.request(method, path, json=form, headers=tenant.headers), 409)
+
+    assert found["detail"] == "there is one already"
+    assert found["errors"] == [{"pointer": "/name", "detail": "taken", "fix": "choose another"}]
+    asked = peers.asked_for(spec)[0]
+    assert asked.call.tenant_id == tenant.id
+    sent = asked.body.model_dump(mode="json")
+    assert {key: sent[key] for key in form or {} if isinstance(sent[key], str)} == {
+        key: value for key, value in (form or {}).items() if isinstance(value, str)
+    }
+
+
+async def test_published(gateway: RunningGateway, peers: Peers, tenant: Tenant) -> None:
+    peers.answer(tenants.PUBLISH, tenants.Published(version=3, status=snapshot.TenantStatus.LIVE, published_at=NOW))
+    response = await gateway.http.post("/v1/configuration/publish", headers=tenant.headers)
+    assert response.json() == {"version": 3, "status": "live", "published_at": "2026-03-02T09:00:00Z"}
+
+
+async def test_another_tenants_call_is_not_found(gateway: RunningGateway, peers: Peers, tenant: Tenant) -> None:
+    """The owner decides: it has a call of one tenant only, and the gateway asks in the name of the other."""
+    other = await peers.new_tenant()
+    call_id = uuid4()
+
+    async def get(body: calls.GetCall, call: Call) -> Contract:
+        return call_record(call_id) if call.tenant_id == other.id else _not_found()
+
+    peers.answer(calls.GET_CALL, get)
+
+    assert (await gateway.http.get(f"/v1/calls/{call_id}", headers=other.headers)).status_code == 200
+    found = problem(await gateway.http.get(f"/v1/calls/{call_id}", headers=tenant.headers), 404)
+    assert str(call_id) not in str({key: value for key, value in found.items() if key != "instance"})
+
+
+def _not_found() -> Contract:
+    raise NotFound
+
+
+def summary(call_id: UUID) -> calls.CallSummary:
+    return calls.CallSummary(
+        call_id=call_id,
+        state=calls.CallState.ENDED,
+        caller=Sealed("+34600000000"),
+        dialled=Sealed("+34910000000"),
+        started_at=NOW,
+        answered_at=NOW,
+        ended_at=NOW,
+        end_reason=calls.EndReason.CALLER_HUNG_UP,
+        outcome=calls.Outcome.TALK,
+        configuration_version=1,
+        turns=1,
+    )
+
+
+def call_record(call_id: UUID) -> calls.CallRecord:
+    passage = calls.PassageUsed(
+        passage_id=call_id,
+        document_id=call_id,
+        document_name=Sealed("prices.pdf"),
+        heading=Sealed("Prices"),
+        text=Sealed("Cleaning 60 euros"),
+        score=1.0,
+        cited=True,
+    )
+    turn = calls.TurnRecord(
+        turn=1,
+        epoch=1,
+        kind="answered",
+        caller_said=(calls.Hypothesis(text=Sealed("how much"), confidence=0.8),),
+        agent_said=Sealed("It costs 60 euros."),
+        agent_heard=Sealed("It costs"),
+        interrupted=True,
+        passages=(passage,),
+        timings=calls.TurnTimings(speech_ended=NOW),
+    )
+    return calls.CallRecord(summary=summary(call_id), turns=(turn,))
+
+
+async def test_a_calls_record(gateway: RunningGateway, peers: Peers, tenant: Tenant) -> None:
+    call_id = uuid4()
+    peers.answer(calls.GET_CALL, call_record(call_id))
+
+    body = (await gateway.http.get(f"/v1/calls/{call_id.hex.upper()}", headers=tenant.headers)).json()
+
+    assert body["call"]["caller"] == "+34600000000"
+    assert body["call"]["end_reason"] == "caller_hung_up"
+    (turn,) = body["turns"]
+    assert turn["caller_said"] == [{"text": "how much", "confidence": 0.8}]
+    assert (turn["agent_said"], turn["caller_heard"]) == ("It costs 60 euros.", "It costs")
+    assert turn["passages"][0]["text"] == "Cleaning 60 euros"
+    assert turn["timings"]["speech_ended"] == "2026-03-02T09:00:00Z"
+    assert turn["timings"]["first_audio"] is None
+
+
+async def test_lists_and_their_pages(gateway: RunningGateway, peers: Peers, tenant: Tenant) -> None:
+    peers.answer(calls.LIST_CALLS, calls.CallList(calls=(summary(uuid4()),), next_cursor="abc"))
+
+    body = (await gateway.http.get("/v1/calls?limit=1&cursor=xyz", headers=tenant.headers)).json()
+
+    assert len(body["calls"]) == 1
+    assert body["next_cursor"] == "abc"
+    page = peers.asked_for(calls.LIST_CALLS)[0].body
+    assert (page.limit, page.cursor) == (1, "xyz")
+    for query in ("limit=0", "limit=201", "limit=x", "cursor=a%00b", "cursor=a%0A", "cursor=" + "a" * 501):
+        assert problem(await gateway.http.get(f"/v1/calls?{query}", headers=tenant.headers), 422)["errors"][0]["fix"]
+
+
+async def test_ending_a_call_and_preview(gateway: RunningGateway, peers: Peers, tenant: Tenant) -> None:
+    call_id = uuid4()
+    peers.answer(calls.REQUEST_END, Empty())
+    peers.answer(
+        calls.PREVIEW,
+        calls.Decision(
+            outcome=calls.Outcome.REFUSE,
+            reason=calls.DecisionReason.TENANT_NOT_LIVE,
+            evidence={"status": "draft", "live": False, "calls": 2},
+        ),
+    )
+
+    ended = await gateway.http.post(f"/v1/calls/{call_id}/end", headers=tenant.headers)
+    preview = await gateway.http.post("/v1/numbers/preview", json={"number": "+34910000000"}, headers=tenant.headers)
+
+    assert ended.status_code == 202
+    assert ended.json() == {"call_id": str(call_id), "status_url": f"/v1/calls/{call_id}"}
+    assert preview.json()["outcome"] == "refuse"
+    assert preview.json()["evidence"] == {"status": "draft", "live": False, "calls": 2}
+    wrong = await gateway.http.post("/v1/numbers/preview", json={"number": "910000000"}, headers=tenant.headers)
+    assert "+34910000000" in problem(wrong, 422)["errors"][0]["fix"]
+
+
+async def test_search(gateway: RunningGateway, peers: Peers, tenant: Tenant) -> None:
+    passage = documents.Passage(
+        passage_id=uuid4(),
+        document_id=uuid4(),
+        document_name=Sealed("prices.pdf"),
+        heading=Sealed("Prices"),
+        text=Sealed("Cleaning 60 euros"),
+        score=0.5,
+        similarity=0.25,
+    )
+    timings = documents.SearchTimings(embed_ms=1.5, query_ms=2.5)
+    peers.answer(documents.SEARCH, documents.SearchReply(passages=(passage,), timings=timings))
+
+    response = await gateway.http.post("/v1/search", json={"query": "cleaning?"}, headers=tenant.headers)
+
+    assert response.json()["passages"][0]["text"] == "Cleaning 60 euros"
+    assert response.json()["timings"] == {"embed_ms": 1.5, "query_ms": 2.5}
+    assert peers.asked_for(documents.SEARCH)[0].body.queries == ("cleaning?",)
+
+
+HOSTILE = ("*", ">", "x" * 32, "0" * 31, "0" * 33, "0" * 32 + "%0A", "%00" * 32, "٠" * 32,
+           "urn:uuid:" + str(UUID(int=0)), "{" + str(UUID(int=0)) + "}", "0" * 16 + "." + "0" * 15)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/v1/calls/{}"),
+        ("POST", "/v1/calls/{}/end"),
+        ("GET", "/v1/documents/{}"),
+        ("DELETE", "/v1/documents/{}"),
+        ("GET", "/v1/live/events?call_id={}"),
+    ],
+)
+async def test_hostile_ids_are_refused_before_any_request(
+    gateway: RunningGateway, peers: Peers, tenant: Tenant, method: str, path: str
+) -> None:
+    for hostile in HOSTILE:
+        response = await gateway.http.request(method, path.format(hostile), headers=tenant.headers)
+        assert problem(response, 400)["errors"][0]["pointer"] in ("/call_id", "/document_id")
+    assert peers.asked == [], "not even the key was looked up"
+
+
+async def test_unknown_addresses_and_wrong_methods(gateway: RunningGateway, tenant: Tenant) -> None:
+    problem(await gateway.http.get("/v1/nothing-here"), 404)
+    problem(await gateway.http.get("/"), 404)
+    problem(await gateway.http.get("/v1/tenant/", headers=tenant.headers), 404)
+    response = await gateway.http.delete("/v1/documents")
+    assert "GET, POST" in problem(response, 405)["detail"]
+    assert response.headers["allow"] == "GET, POST"
+
+
+async def test_errors_of_the_fleet_tell_nothing_of_its_inside(
+    gateway: RunningGateway, peers: Peers, tenant: Tenant
+) -> None:
+    async def broken(body: Contract, call: Call) -> Contract:
+        raise RuntimeError("secret of the database")
+
+    peers.answer(tenants.GET_TENANT, broken)
+    found = problem(await gateway.http.get("/v1/tenant", headers=tenant.headers), 500)
+    assert "database" not in str(found)
+
+    peers.answer(tenants.GET_TENANT, InternalError("table tenancy.tenants"))
+    found = problem(await gateway.http.get("/v1/tenant", headers=tenant.headers), 500)
+    assert "tenancy" not in str(found)
+
+    peers.answer(tenants.GET_TENANT, Forbidden("the role `owner` is needed"))
+    assert "owner" in problem(await gateway.http.get("/v1/tenant", headers=tenant.headers), 403)["detail"]
+
+    peers.answer(tenants.GET_TENANT, Unavailable("the database is away"))
+    response = await gateway.http.get("/v1/tenant", headers=tenant.headers)
+    assert problem(response, 503)["retryable"] is True
+    assert int(response.headers["retry-after"]) >= 1
+
+
+async def test_a_bug_of_ours_is_a_problem_without_a_stack(
+    gateway: RunningGateway, peers: Peers, tenant: Tenant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(_contract: Contract) -> None:
+        raise KeyError("inside")
+
+    peers.answer(tenants.GET_TENANT, tenant_view(tenant.id))
+    monkeypatch.setattr(schemas.TenantShape, "of", broken)
+    found = problem(await gateway.http.get("/v1/tenant", headers=tenant.headers), 500)
+    assert "inside" not in str(found)
+    assert "Traceback" not in str(found)
+
+
+async def test_nobody_there_is_503_and_names_no_service(gateway: RunningGateway, peers: Peers, tenant: Tenant) -> None:
+    for bus in peers.buses.values():
+        await bus.drain()
+    response = await gateway.http.get("/v1/tenant", headers=tenant.headers)
+    found = problem(response, 503)
+    assert "tenants." not in str(found)
+    assert response.headers["retry-after"]
+
+
+async def test_the_body_limit_holds_announced_or_not(gateway: RunningGateway, peers: Peers, tenant: Tenant) -> None:
+    async def endless() -> Any:
+        for _ in range(64):
+            yield b" " * 65_536
+
+    announced = await gateway.http.put("/v1/agent", content=b" " * 200_000, headers=tenant.headers)
+    problem(announced, 413)
+    unannounced = await gateway.http.put("/v1/agent", content=endless(), headers=tenant.headers)
+    problem(unannounced, 413)
+    assert peers.asked == []
+
+
+async def test_request_ids_come_back(gateway: RunningGateway) -> None:
+    response = await gateway.http.get("/v1/nothing", headers={"x-request-id": "from-the-customer-1"})
+    assert response.headers["x-request-id"] == "from-the-customer-1"
+
+
+async def test_slow_owners_are_504(gateway: RunningGateway, peers: Peers, tenant: Tenant) -> None:
+    async def slow(body: Contract, call: Call) -> Contract:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    peers.answer(documents.SEARCH, slow)
+    response = await gateway.http.post("/v1/search", json={"query": "x"}, headers=tenant.headers)
+    assert "rag" not in problem(response, 504)["detail"]
