@@ -1,0 +1,42 @@
+"""The requests that edit a draft and publish it."""
+
+from __future__ import annotations
+
+from switchboard.bus import Bus, Call
+from switchboard.contracts import tenants as contract
+from switchboard.contracts.base import Empty
+from switchboard.contracts.snapshot import AgentConfiguration, Location
+
+from tenant_svc.authorisation import editor
+from tenant_svc.configuration.publishing import Publishing
+from tenant_svc.configuration.service import Editing
+
+
+async def serve_editing(bus: Bus, editing: Editing) -> None:
+    async def add_location(body: contract.NewLocation, call: Call) -> Location:
+        return await editing.add_location(editor(call), body, call.actor)
+
+    async def set_holidays(body: contract.SetHolidays, call: Call) -> contract.TenantView:
+        return await editing.set_holidays(editor(call), body, call.actor)
+
+    async def set_agent(body: AgentConfiguration, call: Call) -> contract.TenantView:
+        return await editing.set_agent(editor(call), body, call.actor)
+
+    await bus.serve(contract.ADD_LOCATION, add_location)
+    await bus.serve(contract.SET_HOLIDAYS, set_holidays)
+    await bus.serve(contract.SET_AGENT, set_agent)
+
+
+async def serve_publishing(bus: Bus, publishing: Publishing) -> None:
+    async def publish(_body: Empty, call: Call) -> contract.Published:
+        return await publishing.publish(editor(call), call.actor)
+
+    async def go_live(_body: Empty, call: Call) -> contract.Published:
+        return await publishing.go_live(editor(call), call.actor)
+
+    async def pause(_body: Empty, call: Call) -> contract.Published:
+        return await publishing.pause(editor(call), call.actor)
+
+    await bus.serve(contract.PUBLISH, publish)
+    await bus.serve(contract.GO_LIVE, go_live)
+    await bus.serve(contract.PAUSE, pause)

@@ -1,0 +1,57 @@
+"""Editing the draft: locations, holidays, the agent's behaviour. Nothing here reaches a caller before it is published."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from switchboard.contracts.base import Actor
+from switchboard.contracts.snapshot import AgentConfiguration, Location
+from switchboard.contracts.tenants import NewLocation, SetHolidays, TenantView
+from switchboard.errors import Conflict
+from switchboard.ids import token
+
+from tenant_svc.configuration import repository as sql
+from tenant_svc.store import Store
+from tenant_svc.tenants.service import load_draft
+from tenant_svc.validation import check, holidays_problems, hours_problems, language_problem, number_problem
+
+MAX_LOCATIONS = 100
+
+
+class Editing:
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    async def add_location(self, tenant_id: UUID, body: NewLocation, actor: Actor) -> Location:
+        check(hours_problems(body.hours), body)
+        location = Location(id=self._store.ids.new(), **body.model_dump())
+        hours = [opening.model_dump(mode="json") for opening in location.hours]
+        async with self._store.write(tenant_id, actor) as write:
+            if await write.conn.fetchval(sql.COUNT_LOCATIONS) >= MAX_LOCATIONS:
+                raise Conflict(f"there are {MAX_LOCATIONS} locations already, and that is the most there can be")
+            await write.conn.execute(
+                sql.INSERT_LOCATION, location.id, location.name, location.address, hours, location.notes
+            )
+            await write.audit("location.added", token(location.id))
+        return location
+
+    async def set_holidays(self, tenant_id: UUID, body: SetHolidays, actor: Actor) -> TenantView:
+        """Replaces the whole list."""
+        check(holidays_problems(body.holidays), body)
+        async with self._store.write(tenant_id, actor) as write:
+            await write.conn.execute(sql.DELETE_HOLIDAYS)
+            await write.conn.executemany(
+                sql.INSERT_HOLIDAY,
+                [(holiday.day, holiday.name, holiday.opens, holiday.closes) for holiday in body.holidays],
+            )
+            await write.audit("holidays.set", str(len(body.holidays)))
+            return (await load_draft(write.conn)).view()
+
+    async def set_agent(self, tenant_id: UUID, body: AgentConfiguration, actor: Actor) -> TenantView:
+        """Replaces how the agent behaves."""
+        forward = None if body.forward_to is None else number_problem(body.forward_to, "/forward_to")
+        check([forward, language_problem(body.language, "/language")], body)
+        async with self._store.write(tenant_id, actor) as write:
+            await write.conn.execute(sql.UPDATE_AGENT, body.model_dump(mode="json"))
+            await write.audit("agent.set", "")
+            return (await load_draft(write.conn)).view()

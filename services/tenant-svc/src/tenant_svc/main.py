@@ -1,0 +1,100 @@
+"""Composition root of tenant-svc."""
+
+from __future__ import annotations
+
+import secrets
+
+from litestar import Litestar
+from switchboard.blobs import Blobs
+from switchboard.bus import Bus
+from switchboard.bus.topology import SNAPSHOTS, TENANT_KEYS
+from switchboard.contracts.base import Service as Name
+from switchboard.contracts.tenants import ConfigurationPublished, TrunksChanged
+from switchboard.db import Database
+from switchboard.outbox import Relay
+from switchboard.service import ASGIApp, Service, run
+from switchboard.service.litestar_problems import problem_handlers
+from switchboard.settings import LiveKitSettings, load_or_exit
+from switchboard.snapshot import SnapshotWriter
+
+from tenant_svc.adapters.livekit import LiveKitSip
+from tenant_svc.configuration.handlers import serve_editing, serve_publishing
+from tenant_svc.configuration.publishing import Publishing
+from tenant_svc.configuration.service import Editing
+from tenant_svc.numbers.handlers import serve_numbers
+from tenant_svc.numbers.service import Numbers
+from tenant_svc.operators.endpoints import operators_router
+from tenant_svc.reconciler.handlers import waker
+from tenant_svc.reconciler.service import Policy, Reconciler
+from tenant_svc.settings import Settings
+from tenant_svc.snapshots.service import Projection
+from tenant_svc.store import SCHEMA, Store
+from tenant_svc.tenants.handlers import serve_tenants
+from tenant_svc.tenants.service import Tenants
+from tenant_svc.trunks.handlers import serve_trunks
+from tenant_svc.trunks.service import Trunks
+
+
+async def compose(service: Service[Settings]) -> ASGIApp | None:
+    settings = service.settings
+    db = await service.enter(Database.open(settings.database, name=service.name))
+    service.health.required("postgres", db.ready)
+    bus = await Bus.connect(
+        settings.nats,
+        settings.sealing,
+        Name.TENANT_SVC,
+        clock=service.clock,
+        on_closed=lambda: service.fatal("the bus is closed"),
+    )
+    service.on_close(bus.drain)
+
+    snapshots = SnapshotWriter(bus.bucket(SNAPSHOTS), Blobs.open(settings.blobs))
+    projection = Projection(db, snapshots, bus.bucket(TENANT_KEYS))
+    store = Store(db, bus, service.ids, service.clock)
+    publishing = Publishing(store, projection.hint)
+    reconcilers = await _reconcilers(service, db, bus)
+
+    await serve_tenants(bus, Tenants(store, bus.keyring, secrets.token_bytes))
+    await serve_editing(bus, Editing(store))
+    await serve_publishing(bus, publishing)
+    await serve_numbers(bus, Numbers(store))
+    await serve_trunks(bus, Trunks(store, bus.keyring, settings.platform.carriers))
+    bus.consume({ConfigurationPublished: projection.on_published, TrunksChanged: waker(reconcilers)})
+
+    service.background("outbox relay", Relay(db, SCHEMA, bus, service.clock.monotonic).run())
+    service.background("bucket sweep", projection.sweep(settings.projection.sweep_s))
+    return Litestar(
+        route_handlers=[operators_router(db, publishing, projection, reconcilers, settings.operators.token)],
+        exception_handlers=problem_handlers(),
+        openapi_config=None,
+        logging_config=None,
+    )
+
+
+async def _reconcilers(service: Service[Settings], db: Database, bus: Bus) -> list[Reconciler]:
+    """One for each media cell, at work. What LiveKit holds goes on answering calls while one of them can't."""
+    settings = service.settings.reconciler
+    policy = Policy(
+        carriers=service.settings.platform.carriers,
+        agent_name=settings.agent_name,
+        room_prefix=settings.room_prefix,
+        ringing_timeout_s=settings.ringing_timeout_s,
+        max_call_s=settings.max_call_s,
+    )
+    cells: dict[str, LiveKitSettings] = {settings.cell: service.settings.livekit, **service.settings.cells}
+    made: list[Reconciler] = []
+    for cell, livekit in cells.items():
+        sip = await service.enter(LiveKitSip.open(livekit))
+        reconciler = Reconciler(cell, sip, db, bus.keyring, policy, service.clock)
+        service.health.degradable(f"reconciler-{cell}", reconciler.check)
+        service.background(f"reconcile {cell}", reconciler.run(settings.every_s))
+        made.append(reconciler)
+    return made
+
+
+def main() -> None:
+    run("tenant-svc", load_or_exit(Settings), compose)
+
+
+if __name__ == "__main__":
+    main()

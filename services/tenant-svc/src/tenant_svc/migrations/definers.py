@@ -1,0 +1,20 @@
+"""The schema's ``SECURITY DEFINER`` functions: all that this service may ask across tenants."""
+
+from __future__ import annotations
+
+DEFINERS: tuple[str, ...] = (
+    "tenancy.api_key(uuid)",
+    "tenancy.number_taken(text, text, text)",
+    "tenancy.published_snapshots(uuid, integer)",
+    "tenancy.wrapped_keys(uuid, integer)",
+    "tenancy.tenants_overview(uuid, integer)",
+    "tenancy.trunks_of_cell(text)",
+    "tenancy.erase_tenant(uuid)",
+    "tenancy.outbox_claim(integer)",
+    "tenancy.outbox_settle(bigint[], bigint[], interval, interval)",
+    "tenancy.outbox_requeue(timestamp with time zone)",
+    "tenancy.outbox_prune(interval)",
+    "tenancy.outbox_backlog()",
+    "tenancy.inbox_prune(interval)",
+)
+"""As PostgreSQL writes them: ``schema.name(argument types)``."""

@@ -1,0 +1,83 @@
+"""What every write of this service has in common: one transaction with its effect, its audit row and its facts."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Protocol
+from uuid import UUID
+
+from switchboard.bus import Message
+from switchboard.clock import Clock
+from switchboard.contracts.base import Actor, Fact
+from switchboard.db import Connection, Database
+from switchboard.errors import NotFound
+from switchboard.ids import Ids
+from switchboard.outbox import Outbox
+from switchboard.sealed import Cipher
+
+from tenant_svc.audit.repository import Action, Entry, record
+from tenant_svc.tenants.repository import LOCK_TENANT
+
+SCHEMA = "tenancy"
+
+
+class Facts(Protocol):
+    """The bus, as far as a write needs it."""
+
+    async def encode(self, fact: Fact) -> Message: ...
+
+
+class DataKeys(Protocol):
+    """The keyring, as far as this service needs it."""
+
+    async def cipher(self, tenant_id: UUID | None) -> Cipher: ...
+
+    def create(self, tenant_id: UUID) -> bytes: ...
+
+    async def publish(self, tenant_id: UUID, wrapped: bytes) -> None: ...
+
+    async def destroy(self, tenant_id: UUID) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """An open transaction of one tenant."""
+
+    conn: Connection
+    audit: Callable[[Action, str], Awaitable[None]]
+    tell: Callable[[Fact], Awaitable[None]]
+
+
+class Store:
+    """Opens transactions. ``clock`` and ``ids`` are what everything in them is stamped with."""
+
+    def __init__(self, db: Database, facts: Facts, ids: Ids, clock: Clock) -> None:
+        self.db = db
+        self.ids = ids
+        self.clock = clock
+        self._facts = facts
+        self._outbox = Outbox(SCHEMA)
+
+    @asynccontextmanager
+    async def write(self, tenant_id: UUID, actor: Actor) -> AsyncIterator[Write]:
+        """Writes of one tenant follow one another: limits hold, versions rise, and facts leave in their order.
+
+        :class:`NotFound` when there is no such tenant.
+        """
+        async with self.db.tenant(tenant_id) as conn:
+            if not await conn.fetchval(LOCK_TENANT):
+                raise NotFound
+            yield self.opened(conn, actor)
+
+    def opened(self, conn: Connection, actor: Actor) -> Write:
+        """For the one write that can't lock its tenant, because it makes it."""
+
+        async def audit(action: Action, subject: str) -> None:
+            await record(conn, Entry(self.ids.new(), self.clock.now(), actor, action, subject))
+
+        async def tell(fact: Fact) -> None:
+            await self._outbox.add(conn, await self._facts.encode(fact))
+
+        return Write(conn, audit, tell)

@@ -1,0 +1,55 @@
+"""Tenants, users and keys in PostgreSQL."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from switchboard.db import Connection
+
+_TENANT = "NULLIF(current_setting('app.tenant_id', true), '')::uuid"
+
+INSERT_TENANT = f"""
+INSERT INTO tenancy.tenants (tenant_id, name, time_zone, language, agent, created_at)
+VALUES ({_TENANT}, $1, $2, $3, $4, $5)
+"""
+INSERT_USER = f"INSERT INTO tenancy.users (tenant_id, id, email, created_at) VALUES ({_TENANT}, $1, $2, $3)"
+INSERT_MEMBERSHIP = f"""
+INSERT INTO tenancy.memberships (tenant_id, user_id, role, created_at) VALUES ({_TENANT}, $1, $2, $3)
+"""
+INSERT_API_KEY = f"""
+INSERT INTO tenancy.api_keys (tenant_id, id, secret_sha256, roles, created_at) VALUES ({_TENANT}, $1, $2, $3, $4)
+"""
+INSERT_DATA_KEY = f"INSERT INTO tenancy.data_keys (tenant_id, wrapped, created_at) VALUES ({_TENANT}, $1, $2)"
+
+SELECT_TENANT = """
+SELECT tenant_id, name, status, time_zone, language, media_cell, agent, published_version FROM tenancy.tenants
+"""
+SELECT_LOCATIONS = "SELECT id, name, address, hours, notes FROM tenancy.locations ORDER BY id"
+SELECT_HOLIDAYS = "SELECT day, name, opens, closes FROM tenancy.holidays ORDER BY day"
+SELECT_NUMBERS = "SELECT number, trunk, carrier_account FROM tenancy.numbers ORDER BY id"
+
+LOCK_TENANT = "SELECT true FROM tenancy.tenants FOR UPDATE"
+ERASE_TENANT = "SELECT tenancy.erase_tenant($1)"
+
+SELECT_API_KEY = "SELECT tenant_id, secret_sha256, roles, last_used_at FROM tenancy.api_key($1)"
+TOUCH_API_KEY = "UPDATE tenancy.api_keys SET last_used_at = $2 WHERE id = $1"
+
+
+async def draft_rows(conn: Connection) -> dict[str, Any] | None:
+    """The tenant of the transaction with all that its draft consists of, ready for validation; ``None``: no tenant."""
+    tenant = await conn.fetchrow(SELECT_TENANT)
+    if tenant is None:
+        return None
+    return {
+        **dict(tenant),
+        "locations": [dict(row) for row in await conn.fetch(SELECT_LOCATIONS)],
+        "holidays": [dict(row) for row in await conn.fetch(SELECT_HOLIDAYS)],
+        "numbers": [dict(row) for row in await conn.fetch(SELECT_NUMBERS)],
+    }
+
+
+async def api_key(conn: Connection, key_id: UUID) -> dict[str, Any] | None:
+    """Before the tenant is known, by the narrow look-up."""
+    row = await conn.fetchrow(SELECT_API_KEY, key_id)
+    return None if row is None else dict(row)

@@ -1,0 +1,84 @@
+"""Helpers for the tests of this service; nothing outside tests imports this."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import time
+from typing import Any
+from uuid import UUID
+
+from switchboard.bus import Bus
+from switchboard.contracts import tenants as contract
+from switchboard.contracts.base import Actor, Contract, Empty, Rpc
+from switchboard.contracts.snapshot import Opening
+from switchboard.service import Service
+from switchboard.testing.database import MigratedDatabase
+
+from tenant_svc.settings import Settings
+
+OPERATORS_TOKEN = "operators-token-of-the-tests"  # noqa: S105 - made up
+HOURS = (Opening(day="monday", opens=time(9), closes=time(18)), Opening(day="friday", opens=time(9), closes=time(14)))
+
+
+async def until(condition: Callable[[], bool | Awaitable[bool]], seconds: float = 20.0) -> None:
+    """Returns as soon as ``condition`` holds; ``TimeoutError`` after ``seconds``."""
+    async with asyncio.timeout(seconds):
+        while True:
+            found = condition()
+            if found if isinstance(found, bool) else await found:
+                return
+            await asyncio.sleep(0.02)
+
+
+@dataclass(frozen=True)
+class Clinic:
+    """A tenant that has signed up, and the actor of its API key."""
+
+    tenant_id: UUID
+    api_key: str
+    actor: Actor
+
+
+@dataclass(frozen=True)
+class TenantSvc:
+    """The running service, as others see it: the gateway, whoever reads its buckets, operators (``http``: an httpx
+    client at its port).
+    """
+
+    service: Service[Settings]
+    gateway: Bus
+    reader: Bus
+    http: Any
+    database: MigratedDatabase
+
+    async def ask(self, spec: Rpc[Any, Any], body: Contract, clinic: Clinic, *, of: UUID | None = None) -> Any:
+        """As ``clinic``'s key, about ``clinic`` or about the tenant ``of``."""
+        return await self.gateway.request(spec, body, tenant_id=of or clinic.tenant_id, actor=clinic.actor)
+
+    async def sign_up(self, name: str = "Clinica Norte") -> Clinic:
+        body = contract.SignUp(name=name, email="owner@clinic.example", time_zone="Europe/Madrid")
+        done = await self.gateway.request(contract.SIGN_UP, body, tenant_id=None, actor=Actor.anonymous())
+        return Clinic(done.tenant_id, done.api_key, await self.authenticate(done.api_key))
+
+    async def authenticate(self, api_key: str) -> Actor:
+        """As the gateway does: the secret stays there."""
+        _, key_id, secret = api_key.split("_")
+        body = contract.Authenticate(key_id=key_id, secret_sha256=hashlib.sha256(secret.encode()).hexdigest())
+        return await self.gateway.request(contract.AUTHENTICATE, body, tenant_id=None, actor=Actor.anonymous())
+
+    async def ready_clinic(self, number: str, name: str = "Clinica Norte") -> Clinic:
+        """With a location, its hours and a number on the platform's trunk; not published."""
+        clinic = await self.sign_up(name)
+        await self.ask(contract.ADD_LOCATION, contract.NewLocation(name="Centro", hours=HOURS), clinic)
+        await self.ask(contract.ADD_NUMBER, contract.NewNumber(number=number), clinic)
+        return clinic
+
+    async def publish(self, clinic: Clinic) -> contract.Published:
+        published: contract.Published = await self.ask(contract.PUBLISH, Empty(), clinic)
+        return published
+
+    async def operate(self, method: str, path: str, token: str = OPERATORS_TOKEN) -> Any:
+        return await self.http.request(method, path, headers={"authorization": f"Bearer {token}"})

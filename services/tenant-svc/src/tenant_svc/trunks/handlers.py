@@ -1,0 +1,21 @@
+"""The requests about customers' trunks."""
+
+from __future__ import annotations
+
+from switchboard.bus import Bus, Call
+from switchboard.contracts import tenants as contract
+from switchboard.contracts.base import Empty
+
+from tenant_svc.authorisation import editor, reader
+from tenant_svc.trunks.service import Trunks
+
+
+async def serve_trunks(bus: Bus, trunks: Trunks) -> None:
+    async def add(body: contract.NewTrunk, call: Call) -> contract.TrunkView:
+        return await trunks.add(editor(call), body, call.actor)
+
+    async def listed(_body: Empty, call: Call) -> contract.TrunkList:
+        return await trunks.all_of(reader(call))
+
+    await bus.serve(contract.ADD_TRUNK, add)
+    await bus.serve(contract.LIST_TRUNKS, listed)

@@ -1,0 +1,81 @@
+"""Trunks of customers that bring their own SBC. LiveKit gets them from the reconciler, never from a request."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from uuid import UUID
+
+import asyncpg
+from switchboard.contracts.base import Actor
+from switchboard.contracts.tenants import NewTrunk, TrunkList, TrunksChanged, TrunkView
+from switchboard.errors import Conflict, FieldProblem
+from switchboard.ids import token
+
+from tenant_svc.store import DataKeys, Store
+from tenant_svc.trunks import repository as sql
+from tenant_svc.validation import Network, address_problems, check, number_problem
+
+MAX_TRUNKS = 10
+"""LiveKit loads every trunk at every INVITE."""
+
+
+def password_purpose(trunk_id: UUID) -> str:
+    """What a sealed password is bound to: this column of this row."""
+    return f"tenancy.trunks|{token(trunk_id)}|auth_password"
+
+
+class Trunks:
+    def __init__(self, store: Store, keys: DataKeys, carriers: Sequence[Network]) -> None:
+        self._store = store
+        self._keys = keys
+        self._carriers = tuple(carriers)
+
+    async def add(self, tenant_id: UUID, body: NewTrunk, actor: Actor) -> TrunkView:
+        """:class:`Conflict` when another trunk, whosever it is, takes one of the numbers."""
+        check(self._problems(body), body)
+        trunk_id = self._store.ids.new()
+        sealed: bytes | None = None
+        if body.auth_password is not None:
+            cipher = await self._keys.cipher(tenant_id)
+            sealed = cipher.seal(body.auth_password.encode(), password_purpose(trunk_id))
+        numbers, addresses = sorted(set(body.numbers)), sorted(set(body.allowed_addresses))
+        now = self._store.clock.now()
+        try:
+            async with self._store.write(tenant_id, actor) as write:
+                if await write.conn.fetchval(sql.COUNT_TRUNKS) >= MAX_TRUNKS:
+                    raise Conflict(f"there are {MAX_TRUNKS} trunks already, and that is the most there can be")
+                cell = await write.conn.fetchval(sql.SELECT_CELL)
+                await write.conn.execute(
+                    sql.INSERT_TRUNK, trunk_id, body.name, cell, addresses, body.auth_username, sealed, now
+                )
+                rows = [(trunk_id, cell, number) for number in numbers]
+                await write.conn.executemany(sql.INSERT_TRUNK_NUMBER, rows)
+                await write.audit("trunk.added", token(trunk_id))
+                await write.tell(TrunksChanged(tenant_id=tenant_id, at=now))
+        except asyncpg.UniqueViolationError:
+            raise Conflict("one of these numbers can't be used on a trunk") from None
+        return TrunkView(
+            trunk_id=trunk_id,
+            name=body.name,
+            allowed_addresses=tuple(addresses),
+            numbers=tuple(numbers),
+            media_cell=str(cell),
+        )
+
+    async def all_of(self, tenant_id: UUID) -> TrunkList:
+        async with self._store.db.tenant(tenant_id, readonly=True) as conn:
+            rows = await conn.fetch(sql.SELECT_TRUNKS)
+        return TrunkList(trunks=tuple(TrunkView.model_validate(dict(row)) for row in rows))
+
+    def _problems(self, body: NewTrunk) -> list[FieldProblem | None]:
+        found: list[FieldProblem | None] = [
+            number_problem(number, f"/numbers/{index}") for index, number in enumerate(body.numbers)
+        ]
+        found += address_problems(body.allowed_addresses, self._carriers)
+        if (not body.auth_username) != (not body.auth_password):
+            lacking = "/auth_password" if body.auth_username else "/auth_username"
+            fix = "give user name and password, or neither"
+            found.append(FieldProblem(lacking, "is missing beside the other one", fix))
+        elif body.auth_username == "":
+            found.append(FieldProblem("/auth_username", "is empty", "leave it out when the SBC has no credentials"))
+        return found

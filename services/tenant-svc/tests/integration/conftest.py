@@ -1,0 +1,64 @@
+"""The service as it runs, on a database and a bus of the test's own."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest_asyncio
+from fleet.bus_fixtures import BusServer
+from pydantic import SecretStr
+from switchboard.bus import Bus
+from switchboard.contracts.base import Service as Name
+from switchboard.service import Service, serve
+from switchboard.settings import BlobSettings, HttpSettings, LiveKitSettings
+from switchboard.testing.database import MigratedDatabase
+from tenant_svc.main import compose
+from tenant_svc.settings import OperatorsSettings, PlatformSettings, Settings
+from tenant_svc.testing import OPERATORS_TOKEN, TenantSvc, until
+
+NOBODY_THERE = LiveKitSettings(url="ws://127.0.0.1:9", api_key="key", api_secret=SecretStr("s" * 32))
+
+
+@pytest_asyncio.fixture
+async def settings(bus_server: BusServer, migrated: MigratedDatabase, tmp_path: Path) -> Settings:
+    """Without a LiveKit: the service must live without one."""
+    values: dict[str, Any] = {
+        "http": HttpSettings(port=0),
+        "database": migrated.settings("tenant_svc", max_pool=8),
+        "nats": bus_server.settings(Name.TENANT_SVC.value),
+        "sealing": bus_server.sealing,
+        "livekit": NOBODY_THERE,
+        "blobs": BlobSettings(url=f"file://{tmp_path}/blobs"),
+        "platform": PlatformSettings(carrier_addresses=("127.0.0.1/32",)),
+        "operators": OperatorsSettings(token=SecretStr(OPERATORS_TOKEN)),
+    }
+    return Settings(**values)
+
+
+@pytest_asyncio.fixture
+async def gateway(bus_server: BusServer) -> Bus:
+    return await bus_server.connect(Name.API_GATEWAY)
+
+
+@pytest_asyncio.fixture
+async def reader(bus_server: BusServer) -> Bus:
+    """Somebody who may read both buckets."""
+    return await bus_server.connect(Name.CALL_ORCHESTRATOR)
+
+
+@pytest_asyncio.fixture
+async def tenant_svc(
+    settings: Settings, gateway: Bus, reader: Bus, migrated: MigratedDatabase
+) -> AsyncIterator[TenantSvc]:
+    service = Service("tenant-svc", settings)
+    running = asyncio.create_task(serve(service, compose))
+    await until(lambda: service.port is not None or running.done())
+    assert service.port is not None, service.failure
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{service.port}") as http:
+        yield TenantSvc(service, gateway, reader, http, migrated)
+    service.stop()
+    assert await running == 0, service.failure

@@ -1,0 +1,193 @@
+"""A clinic's way from signing up to going live, asked for as the gateway asks."""
+
+from __future__ import annotations
+
+import uuid
+
+import asyncpg
+import pytest
+from switchboard.bus.topology import SNAPSHOTS
+from switchboard.contracts import tenants as contract
+from switchboard.contracts.base import Actor, Empty
+from switchboard.contracts.snapshot import AgentConfiguration, TenantSnapshot, TenantStatus
+from switchboard.errors import Conflict, Forbidden, InvalidInput, NotAuthenticated, NotFound
+from tenant_svc.testing import HOURS, Clinic, TenantSvc, until
+
+pytestmark = pytest.mark.integration
+
+NUMBER = "+34911000101"
+
+
+async def snapshot_of(svc: TenantSvc, clinic: Clinic) -> TenantSnapshot | None:
+    """What stands in the bucket."""
+    value = await svc.reader.bucket(SNAPSHOTS).get(clinic.tenant_id.hex)
+    return None if value is None else TenantSnapshot.model_validate_json(value)
+
+
+async def rows_of(svc: TenantSvc, query: str, *arguments: object) -> list[asyncpg.Record]:
+    conn = await asyncpg.connect(svc.database.admin_dsn)
+    try:
+        return await conn.fetch(query, *arguments)
+    finally:
+        await conn.close()
+
+
+async def test_from_sign_up_to_a_snapshot_that_calls_are_answered_from(tenant_svc: TenantSvc) -> None:
+    clinic = await tenant_svc.ready_clinic(NUMBER)
+    assert clinic.actor == Actor(kind="api_key", id=clinic.actor.id, tenant_id=clinic.tenant_id, roles=("owner",))
+    first = await tenant_svc.publish(clinic)
+    live = await tenant_svc.ask(contract.GO_LIVE, Empty(), clinic)
+
+    assert (first.version, first.status) == (1, TenantStatus.DRAFT)
+    assert (live.version, live.status) == (2, TenantStatus.LIVE)
+    snapshot = await snapshot_of(tenant_svc, clinic)
+    assert snapshot is not None
+    assert (snapshot.version, snapshot.status, snapshot.time_zone) == (2, TenantStatus.LIVE, "Europe/Madrid")
+    assert [binding.number for binding in snapshot.numbers] == [NUMBER]
+    assert snapshot.locations[0].hours == HOURS
+    view = await tenant_svc.ask(contract.GET_TENANT, Empty(), clinic)
+    assert (view.status, view.published_version, view.locations) == (TenantStatus.LIVE, 2, snapshot.locations)
+
+
+async def test_the_fact_of_a_publication_leaves_through_the_outbox(tenant_svc: TenantSvc) -> None:
+    clinic = await tenant_svc.ready_clinic(NUMBER)
+    await tenant_svc.publish(clinic)
+
+    async def all_sent() -> bool:
+        rows = await rows_of(tenant_svc, "SELECT subject, sent_at FROM tenancy.outbox ORDER BY seq")
+        assert [row["subject"].rpartition(".")[2] for row in rows] == ["created", "published"]
+        return all(row["sent_at"] is not None for row in rows)
+
+    await until(all_sent)
+
+
+async def test_the_secret_of_an_api_key_is_nowhere_in_the_database(tenant_svc: TenantSvc) -> None:
+    clinic = await tenant_svc.sign_up()
+    secret = clinic.api_key.split("_")[2]
+    tables = await rows_of(tenant_svc, "SELECT tablename FROM pg_tables WHERE schemaname = 'tenancy'")
+    assert len(tables) > 10
+    for table in tables:
+        rows = await rows_of(tenant_svc, f"SELECT t::text AS row FROM tenancy.{table['tablename']} AS t")
+        for row in rows:
+            assert secret not in row["row"]
+            assert bytes.fromhex(secret).hex() not in row["row"]
+
+
+async def test_unknown_wrong_and_revoked_keys_get_one_answer(tenant_svc: TenantSvc) -> None:
+    clinic = await tenant_svc.sign_up()
+    prefix, key_id, secret = clinic.api_key.split("_")
+    for presented in (f"{prefix}_{key_id}_{'0' * 64}", f"{prefix}_{uuid.uuid4().hex}_{secret}"):
+        with pytest.raises(NotAuthenticated, match="that API key is not valid"):
+            await tenant_svc.authenticate(presented)
+    await rows_of(tenant_svc, "UPDATE tenancy.api_keys SET revoked_at = now()")
+    with pytest.raises(NotAuthenticated, match="that API key is not valid"):
+        await tenant_svc.authenticate(clinic.api_key)
+
+
+async def test_another_tenants_actor_finds_nothing(tenant_svc: TenantSvc) -> None:
+    one, other = await tenant_svc.ready_clinic(NUMBER), await tenant_svc.sign_up("Otra")
+    for spec, body in (
+        (contract.GET_TENANT, Empty()),
+        (contract.ADD_LOCATION, contract.NewLocation(name="Sur")),
+        (contract.SET_HOLIDAYS, contract.SetHolidays(holidays=())),
+        (contract.ADD_NUMBER, contract.NewNumber(number="+34911000199")),
+        (contract.ADD_TRUNK, contract.NewTrunk(name="x", allowed_addresses=("192.0.2.1",), numbers=("+34911000199",))),
+        (contract.LIST_TRUNKS, Empty()),
+        (contract.SET_AGENT, AgentConfiguration()),
+        (contract.PUBLISH, Empty()),
+        (contract.GO_LIVE, Empty()),
+        (contract.PAUSE, Empty()),
+    ):
+        with pytest.raises(NotFound):
+            await tenant_svc.ask(spec, body, other, of=one.tenant_id)
+        with pytest.raises(NotFound):
+            await tenant_svc.gateway.request(spec, body, tenant_id=one.tenant_id, actor=Actor.anonymous())
+
+
+async def test_a_member_may_look_and_not_write(tenant_svc: TenantSvc) -> None:
+    clinic = await tenant_svc.sign_up()
+    member = Clinic(clinic.tenant_id, "", clinic.actor.model_copy(update={"roles": ("member",)}))
+    assert (await tenant_svc.ask(contract.GET_TENANT, Empty(), member)).name == "Clinica Norte"
+    with pytest.raises(Forbidden, match="owner or admin"):
+        await tenant_svc.ask(contract.PUBLISH, Empty(), member)
+
+
+async def test_going_live_names_what_is_missing(tenant_svc: TenantSvc) -> None:
+    clinic = await tenant_svc.sign_up()
+    with pytest.raises(Conflict, match="a phone number and a location with opening hours"):
+        await tenant_svc.ask(contract.GO_LIVE, Empty(), clinic)
+    await tenant_svc.ask(contract.ADD_LOCATION, contract.NewLocation(name="Centro"), clinic)
+    await tenant_svc.ask(contract.ADD_NUMBER, contract.NewNumber(number=NUMBER), clinic)
+    with pytest.raises(Conflict, match=r"needs opening hours for one of the locations$"):
+        await tenant_svc.ask(contract.GO_LIVE, Empty(), clinic)
+
+
+async def test_a_number_belongs_to_one_tenant_on_one_path(tenant_svc: TenantSvc) -> None:
+    one, other = await tenant_svc.sign_up(), await tenant_svc.sign_up("Otra")
+    bound = contract.NewNumber(number=NUMBER, carrier_account="AC1")
+    await tenant_svc.ask(contract.ADD_NUMBER, bound, one)
+    messages = set()
+    for clinic, body in (
+        (one, bound),
+        (other, bound),
+        (other, contract.NewNumber(number=NUMBER)),  # without an account it would stand beside the other's
+    ):
+        with pytest.raises(Conflict) as refused:
+            await tenant_svc.ask(contract.ADD_NUMBER, body, clinic)
+        messages.add(refused.value.detail)
+    assert len(messages) == 1
+    await tenant_svc.ask(contract.ADD_NUMBER, contract.NewNumber(number=NUMBER, carrier_account="AC2"), other)
+
+
+async def test_pausing_does_not_publish_half_an_edit(tenant_svc: TenantSvc) -> None:
+    clinic = await tenant_svc.ready_clinic(NUMBER)
+    with pytest.raises(Conflict, match="only a live account"):
+        await tenant_svc.ask(contract.PAUSE, Empty(), clinic)
+    await tenant_svc.ask(contract.GO_LIVE, Empty(), clinic)
+    await tenant_svc.ask(contract.SET_AGENT, AgentConfiguration(greeting="Half a sen"), clinic)
+    paused = await tenant_svc.ask(contract.PAUSE, Empty(), clinic)
+    again = await tenant_svc.ask(contract.PAUSE, Empty(), clinic)
+
+    assert (paused.version, paused.status) == (2, TenantStatus.PAUSED)
+    assert again == paused
+    snapshot = await snapshot_of(tenant_svc, clinic)
+    assert snapshot is not None
+    assert (snapshot.status, snapshot.agent.greeting) == (TenantStatus.PAUSED, "")
+
+
+async def test_what_is_wrong_is_named_with_its_field(tenant_svc: TenantSvc) -> None:
+    clinic = await tenant_svc.sign_up()
+    with pytest.raises(InvalidInput) as refused:
+        await tenant_svc.ask(
+            contract.ADD_TRUNK,
+            contract.NewTrunk(
+                name="ours",
+                allowed_addresses=("127.0.0.1", "10.0.0.0/8"),
+                numbers=("0911000101",),
+                auth_username="sbc",
+            ),
+            clinic,
+        )
+    assert [field.pointer for field in refused.value.fields] == [
+        "/numbers/0",
+        "/allowed_addresses/0",
+        "/allowed_addresses/1",
+        "/auth_password",
+    ]
+    assert all(field.fix for field in refused.value.fields)
+
+
+async def test_a_number_on_a_trunk_needs_that_trunk(tenant_svc: TenantSvc) -> None:
+    one, other = await tenant_svc.sign_up(), await tenant_svc.sign_up("Otra")
+    trunk = contract.NewTrunk(name="sbc", allowed_addresses=("192.0.2.1",), numbers=(NUMBER,))
+    added = await tenant_svc.ask(contract.ADD_TRUNK, trunk, one)
+    assert (await tenant_svc.ask(contract.LIST_TRUNKS, Empty(), one)).trunks == (added,)
+    assert (await tenant_svc.ask(contract.LIST_TRUNKS, Empty(), other)).trunks == ()
+    body = contract.NewNumber(number=NUMBER, trunk=added.trunk_id.hex)
+    with pytest.raises(InvalidInput, match="no such trunk"):
+        await tenant_svc.ask(contract.ADD_NUMBER, body, other)
+    with pytest.raises(InvalidInput, match="takes no calls to this number"):
+        await tenant_svc.ask(contract.ADD_NUMBER, body.model_copy(update={"number": "+34911000102"}), one)
+    with pytest.raises(Conflict):
+        await tenant_svc.ask(contract.ADD_TRUNK, trunk, other)
+    assert (await tenant_svc.ask(contract.ADD_NUMBER, body, one)).trunk == added.trunk_id.hex
