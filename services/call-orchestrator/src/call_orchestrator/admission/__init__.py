@@ -1,0 +1,1 @@
+"""Who may come in: the decision about a call, its record, its epoch and lease."""
