@@ -94,16 +94,17 @@ def _begin(state: State, kind: TurnKind, text: str, *, phase: str) -> Step:
 def _caller_spoke(state: State, event: CallerSpoke) -> Step:
     if state.phase != "talking":
         return state, _NOTHING
-    heard = event.heard
+    heard, detail = event.heard, event.detail
     pending = state.open
     effects: tuple[Effect, ...] = ()
     if pending is not None and not pending.saying:
         # The caller went on before we had begun to answer: it is one question, said in two breaths.
         heard = _joined(pending.caller, heard)
+        detail = (*pending.detail, *detail)
     else:
         state, effects = _close_open(state, interrupted=True)
     utterance = state.utterance + 1
-    opened = OpenTurn(utterance=utterance, caller=heard, timings=event.timings)
+    opened = OpenTurn(utterance=utterance, caller=heard, detail=detail, timings=event.timings)
     state = state.model_copy(update={"utterance": utterance, "open": opened, "silences": 0})
     queries = tuple(dict.fromkeys(h.text for h in heard if h.text.strip()))[:MAX_QUERIES]
     if not queries:
@@ -140,9 +141,10 @@ def _passages_found(state: State, event: PassagesFound) -> Step:
     respond = Respond(
         utterance=event.utterance,
         heard=current.caller,
+        detail=current.detail,
         sources=event.sources,
         tries_left=MAX_ASK_AGAIN - state.asked_again,
-        subject=state.subject,
+        memory=state.memory,
         last_said=_last_said(state),
     )
     return state.model_copy(update={"open": current}), (respond,)
@@ -171,9 +173,7 @@ def _reply_ready(state: State, event: ReplyReady) -> Step:
     current = current.model_copy(update={"cited": event.cited, "timings": timings})
     again = state.asked_again + 1 if event.kind == "asked_again" else 0
     phase = "closing" if event.kind == "goodbye" else state.phase
-    updates: dict[str, object] = {"open": current, "asked_again": again, "phase": phase}
-    if event.about:
-        updates["subject"] = event.about
+    updates: dict[str, object] = {"open": current, "asked_again": again, "phase": phase, "memory": event.memory}
     if event.kind == "goodbye":
         updates["end_reason"] = EndReason.AGENT_ENDED
     source = next((s for s in current.sources if s.passage_id == event.cited), None)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
@@ -18,6 +18,10 @@ class Heard(Frozen):
 
     text: str
     confidence: float = Field(ge=0, le=1)
+
+
+Json = dict[str, Any]
+"""What an ear or a brain wants to find again; the core only carries it."""
 
 
 class Source(Frozen):
@@ -49,6 +53,7 @@ class OpenTurn(Frozen):
     utterance: int
     kind: TurnKind | None = None
     caller: tuple[Heard, ...] = ()
+    detail: tuple[Json, ...] = ()
     sources: tuple[Source, ...] = ()
     cited: UUID | None = None
     saying: str = ""
@@ -65,7 +70,7 @@ class State(Frozen):
     utterance: int = 0
     asked_again: int = 0
     silences: int = 0
-    subject: str = ""
+    memory: Json = Field(default_factory=dict)
     open: OpenTurn | None = None
     history: tuple[Exchange, ...] = ()
     end_reason: EndReason | None = None
@@ -90,10 +95,14 @@ class NoticeDue(Frozen):
 
 
 class CallerSpoke(Frozen):
-    """The caller's turn is over. ``heard`` best first; empty when nothing could be made out."""
+    """The caller's turn is over. ``heard`` best first; empty when nothing could be made out.
+
+    ``detail`` is the ear's own account of each piece of speech, for a brain that can use it.
+    """
 
     type: Literal["caller_spoke"] = "caller_spoke"
     heard: tuple[Heard, ...]
+    detail: tuple[Json, ...] = ()
     timings: TurnTimings = TurnTimings()
 
 
@@ -111,14 +120,14 @@ class RetrievalFailed(Frozen):
 
 
 class ReplyReady(Frozen):
-    """What to say; ``cited`` is the passage it was taken from. ``about`` names what the question was about, if known."""
+    """What to say; ``cited`` is the passage it was taken from. ``memory`` comes back with the next question."""
 
     type: Literal["reply_ready"] = "reply_ready"
     utterance: int
     kind: TurnKind
     text: str
     cited: UUID | None = None
-    about: str = ""
+    memory: Json = Field(default_factory=dict)
     first_token: AwareDatetime | None = None
 
 
@@ -183,14 +192,15 @@ class Retrieve(Frozen):
 
 
 class Respond(Frozen):
-    """Find words. ``tries_left`` is how often the caller may still be asked to repeat."""
+    """Find words. ``tries_left`` is how often the caller may still be asked to repeat; ``memory`` is the brain's own."""
 
     type: Literal["respond"] = "respond"
     utterance: int
     heard: tuple[Heard, ...]
+    detail: tuple[Json, ...]
     sources: tuple[Source, ...]
     tries_left: int
-    subject: str
+    memory: Json
     last_said: str
 
 

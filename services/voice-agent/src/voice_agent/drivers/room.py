@@ -230,11 +230,12 @@ class RoomDriver:
             end_of_turn=now,
         )
         finals, self._finals, self._final_at = self._finals, [], None
-        self.post(CallerSpoke(heard=_heard(finals), timings=timings))
+        self.post(CallerSpoke(heard=_heard(finals), detail=_detail(finals), timings=timings))
 
     def _on_no_words(self, event: UserTranscriptionTimeoutEvent) -> None:
         """Speech without a word: the core asks the caller to repeat, unless we are speaking ourselves."""
         if self._speaking is None and event.speech_duration >= 0.4:
+            self._finals, self._final_at = [], None
             started = _time(event.vad_speech_started_at)
             self.post(CallerSpoke(heard=(), timings=TurnTimings(speech_started=started, end_of_turn=self._clock.now())))
 
@@ -293,6 +294,12 @@ def _heard(finals: list[stt.SpeechEvent]) -> tuple[Heard, ...]:
         return tuple(Heard(text=a.text, confidence=_confidence(a.confidence)) for a in usable[0] if a.text.strip())
     text = " ".join(alternatives[0].text for alternatives in usable)
     return (Heard(text=text, confidence=_confidence(min(alternatives[0].confidence for alternatives in usable))),)
+
+
+def _detail(finals: list[stt.SpeechEvent]) -> tuple[dict[str, Any], ...]:
+    """The offline ear's own account (words with their confidence, phones) of each final."""
+    found = [(event.alternatives[0].metadata or {}).get("hypotheses") for event in finals if event.alternatives]
+    return tuple(account for account in found if isinstance(account, dict))
 
 
 def _confidence(value: float) -> float:

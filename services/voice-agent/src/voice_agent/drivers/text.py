@@ -1,0 +1,74 @@
+"""The conversation by text: the same core and loop, with what is typed instead of what is heard.
+
+Used where nobody speaks: tests, evaluations and the console's "try it" box.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from types import TracebackType
+
+from switchboard.clock import Clock
+from switchboard.contracts.calls import EndReason
+
+from voice_agent.conversation.core import initial
+from voice_agent.conversation.models import Answered, CallerLeft, CallerSpoke, Heard, Say, SpeechEnded
+from voice_agent.drivers.loop import ConversationLoop
+from voice_agent.ports import Brain, Recorder, Retriever
+
+
+class TextConversation:
+    """``async with TextConversation(...) as talk: reply = await talk.say("how much is a cleaning")``."""
+
+    def __init__(
+        self,
+        brain: Brain,
+        retriever: Retriever,
+        recorder: Recorder,
+        clock: Clock,
+        *,
+        greeting: str,
+        configuration_version: int = 1,
+    ) -> None:
+        self._replies: asyncio.Queue[Say] = asyncio.Queue()
+        self._greeting = greeting
+        self.loop = ConversationLoop(initial(configuration_version), _Typed(self), brain, retriever, recorder, clock)
+        self._task: asyncio.Task[EndReason] | None = None
+
+    async def __aenter__(self) -> TextConversation:
+        self._task = asyncio.create_task(self.loop.run(), name="text conversation")
+        self.loop.post(Answered(greeting=self._greeting))
+        await self.reply()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        assert self._task is not None
+        self.loop.post(CallerLeft(reason=EndReason.CALLER_HUNG_UP))
+        if kind is not None:
+            self._task.cancel()
+        await asyncio.wait({self._task})
+
+    async def say(self, text: str) -> Say:
+        """Type ``text``; the reply."""
+        self.loop.post(CallerSpoke(heard=(Heard(text=text, confidence=1.0),) if text else ()))
+        return await self.reply()
+
+    async def reply(self) -> Say:
+        """The next thing that the agent says."""
+        return await self._replies.get()
+
+    def spoken(self, effect: Say) -> None:
+        self._replies.put_nowait(effect)
+        self.loop.post(SpeechEnded(utterance=effect.utterance, heard=effect.text, interrupted=False))
+
+
+class _Typed:
+    """What is said is read at once and whole."""
+
+    def __init__(self, conversation: TextConversation) -> None:
+        self._conversation = conversation
+
+    def say(self, effect: Say) -> None:
+        self._conversation.spoken(effect)
