@@ -27,7 +27,7 @@ from nats.js.errors import BadRequestError, NotFoundError
 from switchboard.bus.connection import connect
 from switchboard.contracts.base import Domain, Service
 from switchboard.contracts.catalogue import FACTS
-from switchboard.settings import NatsSettings, ServiceSettings, load_or_exit
+from switchboard.settings import EnvironmentSettings, NatsSettings, load_or_exit
 
 _log = structlog.get_logger(__name__)
 
@@ -130,7 +130,7 @@ async def _apply_stream(js: JetStreamContext, stream: StreamConfig) -> None:
         await js.update_stream(stream)
 
 
-class Settings(ServiceSettings):
+class Settings(EnvironmentSettings):
     nats: NatsSettings
 
 
