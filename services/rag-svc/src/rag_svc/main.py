@@ -1,0 +1,71 @@
+"""Composition root of rag-svc: settings -> resources -> handlers. Nothing else constructs anything."""
+
+from __future__ import annotations
+
+from typing import NoReturn
+
+import asyncpg
+from litestar import Litestar
+from litestar.openapi import OpenAPIConfig
+from pgvector.asyncpg import register_vector
+from switchboard import service
+from switchboard.blobs import Blobs
+from switchboard.bus import Bus
+from switchboard.contracts.base import Service
+from switchboard.db import Connection, Database
+from switchboard.embeddings import MiniLm
+from switchboard.errors import Unavailable
+from switchboard.outbox import Relay
+from switchboard.service import ASGIApp, run
+from switchboard.service.litestar_problems import problem_handlers
+from switchboard.settings import load_or_exit
+
+from rag_svc.documents.endpoints import operators_router
+from rag_svc.documents.handlers import DocumentHandlers
+from rag_svc.documents.service import Documents
+from rag_svc.search.handlers import SearchHandlers
+from rag_svc.search.service import Retrieval
+from rag_svc.settings import Settings
+
+NAME = Service.RAG_SVC.value
+
+
+async def vector_codec(conn: Connection) -> None:
+    """pgvector's binary form on every new connection."""
+    assert isinstance(conn, asyncpg.Connection)  # the pool prepares bare connections
+    await register_vector(conn)
+
+
+async def compose(process: service.Service[Settings]) -> ASGIApp:
+    settings = process.settings
+    embedder = MiniLm.open(settings.embeddings.model_dir)
+    embedder.embed_one("warm up")  # the first run allocates; a caller shouldn't wait for it
+    db = await process.enter(Database.open(settings.database, name=NAME, init=vector_codec))
+    blobs = Blobs.open(settings.blobs)
+    bus = await Bus.connect(
+        settings.nats, settings.sealing, Service.RAG_SVC, on_closed=lambda: process.fatal("the bus is closed")
+    )
+    process.on_drain(bus.drain)
+    process.health.required("postgres", db.ready)
+    process.health.required("bus", lambda: _connected(bus))
+    process.health.degradable("blobs", blobs.ready)
+
+    documents = Documents(db, blobs, bus.encode, process.clock)
+    process.background("outbox relay", Relay(db, "knowledge", bus, process.clock.monotonic).run())
+    await DocumentHandlers(documents).serve(bus)
+    await SearchHandlers(Retrieval(db, embedder, process.clock)).serve(bus)
+    return Litestar(
+        route_handlers=[operators_router(documents, settings.operators.token)],
+        exception_handlers=problem_handlers(),
+        openapi_config=OpenAPIConfig(title="rag-svc, operators' routes", version="1"),
+        logging_config=None,
+    )
+
+
+async def _connected(bus: Bus) -> None:
+    if not bus.is_connected:
+        raise Unavailable("the bus is away")
+
+
+def main() -> NoReturn:
+    run(NAME, load_or_exit(Settings), compose)

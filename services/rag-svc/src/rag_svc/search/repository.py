@@ -1,0 +1,98 @@
+"""SQL of retrieval, in the caller's tenant transaction. All of one tenant's chunks are read: exact, and quick enough."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from pgvector import Vector
+from switchboard.db import Connection
+
+_LIVE = (
+    "knowledge.chunks AS c JOIN knowledge.documents AS d ON d.tenant_id = c.tenant_id AND d.id = c.document_id "
+    "AND d.indexed_revision = c.revision"
+)
+
+# Inner product: the vectors have unit length, so it is the cosine.
+NEAREST = (
+    "SELECT q.n, hit.id FROM unnest($1::public.vector[]) WITH ORDINALITY AS q (v, n) CROSS JOIN LATERAL ("
+    f"SELECT c.id, c.vector <#> q.v AS distance FROM {_LIVE} WHERE c.model = $2 ORDER BY distance, c.id LIMIT $3"
+    ") AS hit ORDER BY q.n, hit.distance, hit.id"
+)
+# Full text scored like BM25 with a word counted once per chunk. PostgreSQL's own ts_rank doesn't know that "price" stands
+# in every row of a price list and a treatment's name in one.
+BY_WORDS = (
+    "WITH live AS MATERIALIZED ("
+    f"SELECT c.id, c.words, length(c.words) AS size FROM {_LIVE}"
+    "), whole AS (SELECT count(*) AS n, COALESCE(avg(size), 1) AS size FROM live"
+    "), asked AS (SELECT q.n, w.lexeme FROM unnest($1::text[]) WITH ORDINALITY AS q (text, n), "
+    "LATERAL unnest(to_tsvector('pg_catalog.english', q.text)) AS w"
+    "), matched AS (SELECT w.lexeme, live.id, live.size, count(*) OVER (PARTITION BY w.lexeme) AS chunks "
+    "FROM (SELECT DISTINCT lexeme FROM asked) AS w JOIN live "
+    r"ON live.words @@ ('''' || replace(replace(w.lexeme, '\', '\\'), '''', '''''') || '''')::tsquery"
+    "), scored AS (SELECT asked.n, m.id, sum("
+    "ln(1 + (whole.n - m.chunks + 0.5) / (m.chunks + 0.5)) * 2.2 / (1 + 1.2 * (0.25 + 0.75 * m.size / whole.size))"
+    ") AS score FROM asked JOIN matched AS m USING (lexeme), whole GROUP BY asked.n, m.id"
+    "), ranked AS (SELECT n, id, row_number() OVER (PARTITION BY n ORDER BY score DESC, id) AS place FROM scored"
+    ") SELECT n, id FROM ranked WHERE place <= $2 ORDER BY n, place"
+)
+SELECT_PASSAGES = (
+    "SELECT c.id, c.document_id, d.name, c.heading, c.text, "
+    "CASE WHEN c.model = $3 THEN (SELECT max(-(c.vector <#> q.v)) FROM unnest($2::public.vector[]) AS q (v)) "
+    f"ELSE 0 END AS similarity FROM {_LIVE} WHERE c.id = ANY ($1)"
+)
+SELECT_STATE = "SELECT id, indexed_revision FROM knowledge.documents WHERE indexed_revision IS NOT NULL ORDER BY id"
+SELECT_TEXTS = f"SELECT c.heading, c.text FROM {_LIVE} ORDER BY d.uploaded_at, d.id, c.ordinal"
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A chunk as it is handed out. ``similarity``: the best cosine of any query."""
+
+    id: UUID
+    document_id: UUID
+    document_name: str
+    heading: str
+    text: str
+    similarity: float
+
+
+async def nearest(conn: Connection, vectors: Sequence[Vector], model: str, limit: int) -> dict[int, list[UUID]]:
+    """Position of the query (from 0) -> ids of the chunks with the nearest vectors of the same model."""
+    rows = await conn.fetch(NEAREST, list(vectors), model, limit)
+    return _by_query([(row["n"], row["id"]) for row in rows])
+
+
+async def by_words(conn: Connection, queries: Sequence[str], limit: int) -> dict[int, list[UUID]]:
+    """Position of the query (from 0) -> ids of the chunks that share its rarest words."""
+    rows = await conn.fetch(BY_WORDS, list(queries), limit)
+    return _by_query([(row["n"], row["id"]) for row in rows])
+
+
+def _by_query(rows: Sequence[tuple[int, UUID]]) -> dict[int, list[UUID]]:
+    found: defaultdict[int, list[UUID]] = defaultdict(list)
+    for number, identifier in rows:
+        found[number - 1].append(identifier)
+    return found
+
+
+async def passages(conn: Connection, ids: Sequence[UUID], vectors: Sequence[Vector], model: str) -> dict[UUID, Found]:
+    rows = await conn.fetch(SELECT_PASSAGES, list(ids), list(vectors), model)
+    return {
+        row["id"]: Found(
+            row["id"], row["document_id"], row["name"], row["heading"], row["text"], float(row["similarity"])
+        )
+        for row in rows
+    }
+
+
+async def state(conn: Connection) -> list[tuple[UUID, int]]:
+    """(document, revision) of everything that searches see; changes exactly when the index does."""
+    return [(row["id"], row["indexed_revision"]) for row in await conn.fetch(SELECT_STATE)]
+
+
+async def texts(conn: Connection) -> list[tuple[str, str]]:
+    """(heading, text) of every chunk, documents in order of upload."""
+    return [(row["heading"], row["text"]) for row in await conn.fetch(SELECT_TEXTS)]

@@ -1,0 +1,39 @@
+"""What rag-svc reads from the environment."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import AfterValidator, Field, SecretStr
+from switchboard.embeddings import EmbeddingSettings
+from switchboard.settings import (
+    BlobSettings,
+    DatabaseSettings,
+    Fragment,
+    NatsSettings,
+    SealingSettings,
+    ServiceSettings,
+)
+
+MIN_TOKEN = 16
+
+
+def _long(value: SecretStr) -> SecretStr:
+    if len(value.get_secret_value()) < MIN_TOKEN:
+        raise ValueError(f"must be at least {MIN_TOKEN} characters (openssl rand -hex 24)")
+    return value
+
+
+class OperatorSettings(Fragment):
+    """Who may use the operators' routes."""
+
+    token: Annotated[SecretStr, AfterValidator(_long)] = Field(description="bearer token of the operators' routes")
+
+
+class Settings(ServiceSettings):
+    database: DatabaseSettings
+    nats: NatsSettings
+    sealing: SealingSettings
+    blobs: BlobSettings
+    embeddings: EmbeddingSettings
+    operators: OperatorSettings
