@@ -106,11 +106,11 @@ def field_problem(detail: Mapping[str, Any]) -> FieldProblem:
     if kind == "json_invalid":
         return FieldProblem("", f"the body is not JSON: wrong at character {location[-1]}", _BODY_FIX)
     where = pointer(location)
-    if not where and location[0] == "body":
-        return FieldProblem("", "the body is not a JSON object", _BODY_FIX)
     message = str(detail["msg"]).removeprefix("Value error, ")
     if "fix" in context:
         return FieldProblem(where, message, str(context["fix"]))
+    if not where and location[0] == "body":
+        return FieldProblem("", "the body is not a JSON object", _BODY_FIX)
     if kind == "value_error":
         return FieldProblem(where, message, message)
     try:

@@ -110,25 +110,27 @@ class RunningGateway:
     http: HttpClient
     base_url: str
     ended: asyncio.Task[int]
+    resources: Resources
 
 
 @asynccontextmanager
 async def running_gateway(settings: Settings, pace: Pace | None = None) -> AsyncIterator[RunningGateway]:
     """The process that ``main`` runs, in this event loop, on a free port; drained at the end."""
     service = Service(Name.API_GATEWAY.value, settings)
+    made: list[Resources] = []
 
     async def composed(it: Service[Settings]) -> ASGIApp:
         app = await compose(it)
         if pace is not None:
-            resources: Resources = app.state.resources
-            app.state.resources = replace(resources, pace=pace)
+            app.state.resources = replace(app.state.resources, pace=pace)
+        made.append(app.state.resources)
         return app
 
     ended = asyncio.create_task(serve(service, composed), name="gateway")
     try:
         base_url = await _serving(service, ended)
         async with client(base_url=base_url) as http:
-            yield RunningGateway(service, http, base_url, ended)
+            yield RunningGateway(service, http, base_url, ended, made[0])
     finally:
         service.stop()
         await ended

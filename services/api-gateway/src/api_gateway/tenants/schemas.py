@@ -126,8 +126,9 @@ class TrunkForm(Form):
     """Your own SBC: its addresses (IP or CIDR, no host names), the numbers it brings, and optionally SIP digest."""
 
     name: Line = Field(min_length=1, max_length=80)
-    allowed_addresses: tuple[Annotated[str, AfterValidator(_block)], ...] = Field(min_length=1, max_length=50)
-    numbers: tuple[PhoneNumber, ...] = Field(min_length=1, max_length=200)
+    # Lists: of a tuple with a wrong member pydantic also says that it is too short.
+    allowed_addresses: list[Annotated[str, AfterValidator(_block)]] = Field(min_length=1, max_length=50)
+    numbers: list[PhoneNumber] = Field(min_length=1, max_length=200)
     auth_username: Line | None = Field(default=None, min_length=1, max_length=64)
     auth_password: Line | None = Field(default=None, min_length=1, max_length=128, repr=False)
 
