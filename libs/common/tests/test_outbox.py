@@ -147,6 +147,32 @@ async def test_two_relays_at_once_send_each_row_once_and_in_order(migrated: Migr
     assert broker.payloads == [str(n).encode() for n in range(50)]
 
 
+async def test_while_one_relay_sends_another_takes_nothing(migrated: MigratedDatabase) -> None:
+    class Slow(Broker):
+        def __init__(self) -> None:
+            super().__init__()
+            self.reached, self.go_on = asyncio.Event(), asyncio.Event()
+
+        async def publish(self, subject: str, payload: bytes, headers: Mapping[str, str], msg_id: str) -> None:
+            self.reached.set()
+            await self.go_on.wait()
+            await super().publish(subject, payload, headers, msg_id)
+
+    async with opened(migrated) as db:
+        slow, other = Slow(), Broker()
+        await add(db, A, *(message("call1.turn", str(n).encode()) for n in range(3)))
+        sending = asyncio.create_task(relay(db, slow, RelaySettings(batch=1)).step())
+        await slow.reached.wait()
+
+        # The second row would overtake the first.
+        assert await relay(db, other).drain() == 0
+        slow.go_on.set()
+        await sending
+        assert await relay(db, other).drain() == 2
+
+    assert slow.payloads + other.payloads == [b"0", b"1", b"2"]
+
+
 async def test_a_relay_that_dies_after_sending_sends_the_same_id_again(migrated: MigratedDatabase) -> None:
     class DiesAfter(Broker):
         async def publish(self, subject: str, payload: bytes, headers: Mapping[str, str], msg_id: str) -> None:
@@ -196,11 +222,13 @@ async def test_a_commit_wakes_the_relay_long_before_its_poll(migrated: MigratedD
     async with opened(migrated) as db:
         broker = Broker()
         running = asyncio.create_task(relay(db, broker, RelaySettings(poll_s=3600)).run())
-        await add(db, A, message("call1.turn", b"1"))
-        await asyncio.wait_for(broker.arrived.wait(), 20)
+        for number in range(4):  # more often than the relay looks by itself when it starts
+            broker.arrived.clear()
+            await add(db, A, message("call1.turn", str(number).encode()))
+            await asyncio.wait_for(broker.arrived.wait(), 20)
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
-    assert broker.payloads == [b"1"]
+    assert broker.payloads == [b"0", b"1", b"2", b"3"]
 
 
 async def test_a_lost_notice_costs_one_poll_only(migrated: MigratedDatabase) -> None:
