@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 import secrets
+import signal
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 import pytest_asyncio
 import yaml
@@ -19,38 +18,18 @@ from fleet.hosted import HostedSupervisor
 from fleet.probes import http_ok
 from fleet.process import ProcessSpec
 from fleet.servers import LiveKitServer, RedisServer
-from sip_node.testing.bridge import Line, LiveKitAccess
-
-OpenLine = Callable[..., Awaitable[Line]]
-
-
-@dataclass(frozen=True)
-class Bridge:
-    """A running SIP bridge; `real` says which of the two."""
-
-    spec: ProcessSpec
-    sip: tuple[str, int]
-    health_url: str
-    metrics_url: str
-    real: bool
-    host: HostedSupervisor
-    access: LiveKitAccess
-
-    async def health(self) -> int:
-        async with httpx.AsyncClient() as client:
-            return (await client.get(self.health_url)).status_code
-
-    async def gauges(self) -> dict[str, float]:
-        """The node's own counts, by name without prefix (the node only)."""
-        async with httpx.AsyncClient() as client:
-            text = (await client.get(self.metrics_url)).text
-        pairs = (line.split() for line in text.splitlines() if line.startswith("sip_node_"))
-        return {name.removeprefix("sip_node_"): float(value) for name, value in pairs}
+from sip_node.testing.bridge import Bridge, Line, LiveKitAccess, OpenLine
 
 
 def start_bridge(
-    host: HostedSupervisor, folder: Path, server: LiveKitServer, redis: RedisServer, **settings: Any
+    host: HostedSupervisor,
+    folder: Path,
+    server: LiveKitServer,
+    redis: RedisServer,
+    stop_signal: signal.Signals = signal.SIGTERM,
+    **settings: Any,
 ) -> Bridge:
+    """`settings` are added to the file both programs read; stopping it sends `stop_signal` and waits."""
     real = os.environ.get("LIVEKIT_SIP_BIN", "")
     ports = host.ports
     sip, health, metrics = ports.one(), ports.one(), ports.one()
@@ -66,6 +45,7 @@ def start_bridge(
         "nat_1_to_1_ip": "127.0.0.1",
         "health_port": health,
         "prometheus_port": metrics,
+        "max_active_calls": 100,
         "rtp_draining_idle_timeout": "-1s",
         "rtp_draining_duration": "-1s",
         "logging": {"level": "debug", "json": True},
@@ -79,11 +59,13 @@ def start_bridge(
         argv=(*program, "--config", str(config)),
         ready=http_ok(f"http://127.0.0.1:{health}/"),
         prepare=lambda: write_private(config, yaml.safe_dump(values)),
+        stop_signal=stop_signal,
+        grace=30.0,
     )
     host.start(spec)
     access = LiveKitAccess(server.url, server.api_key, server.api_secret)
     urls = f"http://127.0.0.1:{health}/", f"http://127.0.0.1:{metrics}/"
-    return Bridge(spec, ("127.0.0.1", sip), *urls, bool(real), host, access)
+    return Bridge(name, ("127.0.0.1", sip), *urls, bool(real), host, access)
 
 
 @pytest.fixture(scope="session")
@@ -97,20 +79,26 @@ def impatient_bridge(
     server_host: HostedSupervisor, livekit_server: LiveKitServer, livekit_redis: RedisServer
 ) -> Bridge:
     """One that misses the caller's audio after 1.5 s."""
-    timeouts = {"media_timeout": "1500ms", "media_timeout_initial": "2500ms"}
-    return start_bridge(server_host, server_host.folder, livekit_server, livekit_redis, **timeouts)
+    return start_bridge(
+        server_host,
+        server_host.folder,
+        livekit_server,
+        livekit_redis,
+        media_timeout="1500ms",
+        media_timeout_initial="2500ms",
+    )
 
 
 @pytest.fixture
 def own_bridge(
     own_servers: HostedSupervisor, livekit_server: LiveKitServer, livekit_redis: RedisServer
-) -> Iterator[Callable[..., Bridge]]:
+) -> Callable[..., Bridge]:
     """Starts a bridge for one test, with settings of its own."""
 
-    def start(**settings: Any) -> Bridge:
-        return start_bridge(own_servers, own_servers.folder, livekit_server, livekit_redis, **settings)
+    def start(server: LiveKitServer = livekit_server, redis: RedisServer = livekit_redis, **settings: Any) -> Bridge:
+        return start_bridge(own_servers, own_servers.folder, server, redis, **settings)
 
-    yield start
+    return start
 
 
 @pytest_asyncio.fixture

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from sip_node.testing.baresip import BaresipPorts, call_once
+from sip_node.testing.bridge import Bridge, OpenLine
 from sip_node.testing.media import tone, tone_share
 
 pytestmark = pytest.mark.integration
 
 
-async def test_baresip_hears_the_room_and_is_heard(bridge, open_line, tmp_path):
+async def test_baresip_hears_the_room_and_is_heard(bridge: Bridge, open_line: OpenLine, tmp_path: Path) -> None:
     """baresip 1.0.0: tones both ways on the node and on livekit-sip 1.10.0."""
     line = await open_line(bridge)
     agent = await line.agent(hertz=700)

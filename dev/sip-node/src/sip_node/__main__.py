@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import logging
+import os
 import sys
 from pathlib import Path
 
@@ -29,7 +31,11 @@ def main() -> int:
     except (RpcError, OSError) as error:
         print(f"sip_node: cannot start: {error}", file=sys.stderr)
         return 1
-    return 0
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # The native WebRTC runtime sometimes aborts while the interpreter is torn down; everything is closed by now.
+    os._exit(0)
 
 
 if __name__ == "__main__":

@@ -73,10 +73,17 @@ class InboundCall:
     """`run` is the whole call; the methods beside it are what may happen to it meanwhile."""
 
     def __init__(
-        self, services: CallServices, dialog: InboundDialog, call: Any, record: CallRecord, trunk_id: str
+        self,
+        services: CallServices,
+        dialog: InboundDialog,
+        call: Any,
+        record: CallRecord,
+        trunk_id: str,
+        on_refused: Callable[[int, str], None],
     ) -> None:
         self.dialog = dialog
         self._services, self._call, self._record, self._trunk_id = services, call, record, trunk_id
+        self._on_refused = on_refused
         self._hangup, self._killed = asyncio.Event(), asyncio.Event()
         self._ended_by_rpc, self._media_timeout = asyncio.Event(), asyncio.Event()
         self._rpc_headers: dict[str, str] = {}
@@ -104,8 +111,8 @@ class InboundCall:
         if remote is not None and self._stream is not None:
             self._stream.set_remote(remote)
 
-    async def run(self) -> Refusal | None:
-        """Take the call to its end. Never raises; returns the refusal when the call was refused with an answer."""
+    async def run(self) -> None:
+        """Take the call to its end. Never raises."""
         refusal: Refusal | None = None
         try:
             end = await self._converse()
@@ -119,7 +126,6 @@ class InboundCall:
             await self._close(end, refusal)
         except Exception:
             self._log.exception("call did not close cleanly")
-        return refusal if refusal is not None and refusal.code else None
 
     async def _converse(self) -> End:
         self.dialog.start_ringing()
@@ -283,6 +289,7 @@ class InboundCall:
         if refusal is not None:
             if refusal.code:
                 self.dialog.reject(refusal.code, refusal.reason)
+                self._on_refused(refusal.code, refusal.reason)
         elif self.dialog.established:
             # BYE goes out before the room is left, and a caller who doesn't answer it keeps the participant there.
             code = await self.dialog.bye(headers)
@@ -294,7 +301,7 @@ class InboundCall:
             await room.leave()
         for release in reversed(self._release):
             release()
-        await self._record.ended(end.error)
+        self._record.ended(end.error)
 
     def _watch_media(self, initial_s: float) -> None:
         self._initial_s, self._since = initial_s, asyncio.get_running_loop().time()

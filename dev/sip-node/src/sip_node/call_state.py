@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Callable
 from typing import Any
 
@@ -36,25 +35,19 @@ class CallRecord:
         self.info.call_status = sip_proto.SCS_ACTIVE
         self.flush()
 
-    async def ended(self, error: str) -> None:
-        """The last record; returns when all were sent or given up."""
+    def ended(self, error: str) -> None:
+        """The last record; sending ends after it."""
         self.info.ended_at_ns = self._now_ns()
         if error and not self.info.error:
             self.info.call_status, self.info.error = sip_proto.SCS_ERROR, error
         else:
             self.info.call_status = sip_proto.SCS_DISCONNECTED
         self.flush()
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._queue.join(), 5.0)
-        self._task.cancel()
-        await asyncio.gather(self._task, return_exceptions=True)
+        self._queue.put_nowait(None)
 
     async def _send(self) -> None:
-        while True:
-            request = await self._queue.get()
+        while (request := await self._queue.get()) is not None:
             try:
                 await self._rpc.request("UpdateSIPCallState", request, empty_pb2.Empty)
             except RpcError as error:
                 log.debug("call record not taken", code=error.code)
-            finally:
-                self._queue.task_done()

@@ -59,6 +59,7 @@ def configure_logging(config: LoggingConfig) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(_LEVELS[config.level])
-    logging.getLogger("livekit").setLevel(logging.ERROR)
+    # The SDK calls every deleted room an error of its data channels; what matters is logged by the node itself.
+    logging.getLogger("livekit").setLevel(logging.CRITICAL)
     logging.getLogger("asyncio").setLevel(logging.WARNING)
     logging.getLogger("aiosipua").setLevel(logging.ERROR)

@@ -148,7 +148,7 @@ class RoomLeg:
         active = rtc.ParticipantState.PARTICIPANT_STATE_ACTIVE
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_VISIBLE_S):
-                while self._room.isconnected() and self._room.local_participant.state != active:
+                while self._room.isconnected() and self._room.local_participant.state != active:  # noqa: ASYNC110
                     await asyncio.sleep(_POLL_S)
 
     def subscribe(self) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 import structlog
@@ -184,12 +185,11 @@ class SipServer:
         info = new_call_info(dialog.local_tag, dialog.invite, auth.trunk_id)
         record = CallRecord(self._services.rpc, info, self._now_ns)
         record.flush()
-        running = InboundCall(self._services, dialog, call, record, auth.trunk_id)
+        remember = partial(self._remember, dialog)
+        running = InboundCall(self._services, dialog, call, record, auth.trunk_id, remember)
         self._calls[dialog.local_tag] = running
         self.calls_total += 1
-        refusal = await running.run()
-        if refusal is not None:
-            self._remember(dialog, refusal.code, refusal.reason)
+        await running.run()
 
     def _admitted(self, dialog: InboundDialog, auth: Auth) -> bool:
         if auth.result is AuthResult.DROP:

@@ -81,8 +81,10 @@ class MediaStream:
         self._rtp, self._offer = rtp, offer
         self._on_frame, self._on_digit = on_frame, on_digit
         self._codec = CODECS[offer.codec]
+        self._described: Address = offer.remote
         self._destination: Address = offer.remote
         self._latched = False
+        self._left: Address | None = None
         self._sending = False
         self._digits: deque[str] = deque(maxlen=_MAX_DIGITS)
         self._digit_frame = 0
@@ -98,8 +100,10 @@ class MediaStream:
         self._sending = True
 
     def set_remote(self, remote: Address) -> None:
-        """A re-INVITE moved the caller's media: follow it, and latch again to whatever comes from there."""
-        self._destination, self._latched = remote, False
+        """A re-INVITE moved the caller's media: follow it, and latch to the first source other than the old one."""
+        if remote != self._described:
+            self._left = self._destination if self._latched else None
+            self._described, self._destination, self._latched = remote, remote, False
 
     def play_digits(self, digits: str) -> None:
         """Send keys to the caller as RFC 4733 events; ignored when telephone-event was not offered."""
@@ -145,6 +149,8 @@ class MediaStream:
         packet = unpack(data)
         if packet is None:
             return
+        if source == self._left:
+            return  # what the old place still sends must not be latched to again
         if not self._latched:
             # The description often names an address that doesn't route here (NAT, several interfaces).
             self._destination, self._latched = source, True

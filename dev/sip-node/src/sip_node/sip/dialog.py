@@ -91,6 +91,7 @@ class InboundDialog:
             return
         self._stop_ringing()
         self._closed = True
+        self._transaction.abandon()
         self._endpoint.release(self._transaction)
 
     async def accept(self, sdp: bytes, headers: Mapping[str, str]) -> None:

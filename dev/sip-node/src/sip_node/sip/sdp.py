@@ -107,10 +107,10 @@ def _parse(body: bytes) -> SdpMessage:
 
 def _destination(session: SdpMessage, audio: MediaDescription) -> Address:
     connection = audio.connection or session.connection
-    if connection is None:
-        raise SdpError("no connection address in the offer")
+    # Without any c= line livekit-sip takes the address of the o= line.
+    text = connection.address if connection is not None else session.origin.address
     try:
-        address = ipaddress.IPv4Address(connection.address)
+        address = ipaddress.IPv4Address(text)
     except ValueError as error:
         raise SdpError("the connection address is not IPv4") from error
     if not 0 < audio.port <= 65535:

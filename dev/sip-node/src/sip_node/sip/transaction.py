@@ -41,13 +41,18 @@ class ServerTransaction:
         self.request = request
         self.cancelled = asyncio.Event()
         self._send = send
+        self.abandoned = False
         self._last: bytes | None = None
         self._code = 0
 
     @property
     def proceeding(self) -> bool:
-        """No final answer was sent yet."""
-        return self._code < 200
+        """A final answer may still come."""
+        return self._code < 200 and not self.abandoned
+
+    def abandon(self) -> None:
+        """Nothing more is answered, not even a CANCEL; retransmissions still get the last answer."""
+        self.abandoned = True
 
     def respond(self, code: int, data: bytes) -> None:
         """Send `data`, whose status is `code`, to where the request came from."""

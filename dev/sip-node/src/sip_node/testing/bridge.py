@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 import secrets
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+import httpx
 from google.protobuf.duration_pb2 import Duration
 from livekit import api
 from livekit.protocol.sip import (
@@ -16,6 +19,7 @@ from livekit.protocol.sip import (
     DeleteSIPTrunkRequest,
     SIPDispatchRule,
     SIPDispatchRuleDirect,
+    SIPDispatchRuleIndividual,
     SIPDispatchRuleInfo,
     SIPInboundTrunkInfo,
 )
@@ -35,6 +39,32 @@ class LiveKitAccess:
 
     def client(self) -> api.LiveKitAPI:
         return api.LiveKitAPI(self.url, self.api_key, self.api_secret)
+
+
+@dataclass(frozen=True)
+class Bridge:
+    """A running SIP bridge; `real` says which of the two. `host` is the supervisor that runs it under `name`."""
+
+    name: str
+    sip: Address
+    health_url: str
+    metrics_url: str
+    real: bool
+    host: Any
+    access: LiveKitAccess
+
+    async def health(self) -> tuple[int, str]:
+        """Status and text of the health page."""
+        async with httpx.AsyncClient() as client:
+            answer = await client.get(self.health_url)
+        return answer.status_code, answer.text
+
+    async def gauges(self) -> dict[str, float]:
+        """The node's own counts, by name without prefix; nothing from livekit-sip."""
+        async with httpx.AsyncClient() as client:
+            text = (await client.get(self.metrics_url)).text
+        pairs = (line.split() for line in text.splitlines() if line.startswith("sip_node_"))
+        return {name.removeprefix("sip_node_"): float(value) for name, value in pairs}
 
 
 @dataclass
@@ -57,6 +87,7 @@ class Line:
         sip: Address,
         *,
         rule: bool = True,
+        each_its_room: bool = False,
         trunk: dict[str, Any] | None = None,
         ringing_s: float = 0,
         max_call_s: float = 0,
@@ -75,20 +106,24 @@ class Line:
         )
         line.trunk_id = created.sip_trunk_id
         if rule:
-            direct = SIPDispatchRule(dispatch_rule_direct=SIPDispatchRuleDirect(room_name=line.room))
-            info = SIPDispatchRuleInfo(**{"rule": direct, "trunk_ids": [line.trunk_id], **rule_fields})
+            target = SIPDispatchRule(dispatch_rule_direct=SIPDispatchRuleDirect(room_name=line.room))
+            if each_its_room:
+                single = SIPDispatchRuleIndividual(room_prefix=line.room)
+                target = SIPDispatchRule(dispatch_rule_individual=single)
+            info = SIPDispatchRuleInfo(**{"rule": target, "trunk_ids": [line.trunk_id], **rule_fields})
             made = await line.lk.sip.create_sip_dispatch_rule(CreateSIPDispatchRuleRequest(dispatch_rule=info))
             line.rule_id = made.sip_dispatch_rule_id
         return line
 
     async def close(self) -> None:
         """End what is left of the test and remove trunk and rule."""
-        for thing in reversed(self.opened):
+        await self.delete_room()
+        # Callers go last: they answer the BYEs of calls that were still up.
+        for thing in sorted(self.opened, key=lambda item: isinstance(item, SipSocket)):
             if isinstance(thing, RoomAgent):
                 await thing.leave()
             else:
                 thing.close()
-        await self.delete_room()
         if self.rule_id:
             await self.lk.sip.delete_sip_dispatch_rule(DeleteSIPDispatchRuleRequest(sip_dispatch_rule_id=self.rule_id))
         await self.lk.sip.delete_sip_trunk(DeleteSIPTrunkRequest(sip_trunk_id=self.trunk_id))
@@ -133,10 +168,25 @@ class Line:
         media.start_tone(hertz)
         return caller, media
 
+    async def empty(self, timeout: float = 3.0) -> None:
+        """Until nobody is in the room. Raises TimeoutError."""
+        async with asyncio.timeout(timeout):
+            while await self.participants():  # noqa: ASYNC110 - the server tells nobody outside the room
+                await asyncio.sleep(0.05)
+
     async def participants(self) -> list[str]:
-        """Identities in the room; empty also when there is no room."""
-        try:
-            listed = await self.lk.room.list_participants(api.ListParticipantsRequest(room=self.room))
-        except api.TwirpError:
-            return []
-        return [participant.identity for participant in listed.participants]
+        """Identities in the line's room or rooms; empty also when there is none."""
+        rooms = await self.lk.room.list_rooms(api.ListRoomsRequest())
+        identities: list[str] = []
+        for room in rooms.rooms:
+            if not room.name.startswith(self.room):
+                continue
+            try:
+                listed = await self.lk.room.list_participants(api.ListParticipantsRequest(room=room.name))
+            except api.TwirpError:
+                continue
+            identities += [participant.identity for participant in listed.participants]
+        return identities
+
+
+OpenLine = Callable[..., Awaitable[Line]]

@@ -177,10 +177,12 @@ class Caller:
         return message
 
     async def response(self, low: int, high: int = 0, *, method: str = "INVITE", timeout: float = 10.0) -> SipMessage:
-        """The first response to `method` in this call whose status is in `low`..`high`."""
+        """The first response to `method` with the current CSeq whose status is in `low`..`high`."""
         message = await self.socket.wait_for(
             lambda item: (
-                item.one("call-id") == self.call_id and item.method == method and low <= item.status <= (high or low)
+                item.one("call-id") == self.call_id
+                and item.one("cseq") == f"{self.cseq} {method}"
+                and low <= item.status <= (high or low)
             ),
             timeout,
         )
