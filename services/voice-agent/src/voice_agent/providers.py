@@ -31,16 +31,19 @@ class SpeechProviders:
         self._settings = settings
         self._vad = inference.VAD(min_silence_duration=0.3)
 
-    async def for_call(self, bus: Bus, snapshot: TenantSnapshot) -> Providers:
-        """The ear knows the tenant's words; while they can't be had it hears with the general ones only."""
-        texts = await _texts(bus, snapshot)
-        model = await asyncio.to_thread(
-            _model, self._settings.model_cache / snapshot.tenant_id.hex, [*texts, *profile_texts(snapshot)], snapshot
-        )
+    def for_call(self, bus: Bus, snapshot: TenantSnapshot) -> Providers:
+        """The ear knows the tenant's words; while they can't be had it hears with the general ones only.
+
+        Returns at once: the ear gets ready while the call is answered and the greeting is spoken.
+        """
+        model = asyncio.create_task(self._model(bus, snapshot), name="speech model")
         ear = OfflineSTT(model=model, acoustic=self._settings.acoustic_model, seed=DITHER_SEED)
-        await ear.warm()
         voice = OfflineTTS(VoiceSettings(voice=snapshot.agent.voice))
         return Providers(stt=ear, tts=voice, vad=self._vad)
+
+    async def _model(self, bus: Bus, snapshot: TenantSnapshot) -> SpeechModel:
+        texts = [*await _texts(bus, snapshot), *profile_texts(snapshot)]
+        return await asyncio.to_thread(_build, self._settings.model_cache / snapshot.tenant_id.hex, texts, snapshot)
 
 
 async def _texts(bus: Bus, snapshot: TenantSnapshot) -> tuple[str, ...]:
@@ -52,7 +55,7 @@ async def _texts(bus: Bus, snapshot: TenantSnapshot) -> tuple[str, ...]:
     return tuple(str(text) for text in reply.texts or ())
 
 
-def _model(cache: Path, texts: list[str], snapshot: TenantSnapshot) -> SpeechModel:
+def _build(cache: Path, texts: list[str], snapshot: TenantSnapshot) -> SpeechModel:
     places = tuple(location.name for location in snapshot.locations)
     return build_language_model(texts, names=(snapshot.name,), places=places, cache=cache)
 

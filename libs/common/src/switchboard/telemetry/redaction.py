@@ -20,7 +20,7 @@ PII_KEYS = frozenset(
 
 # With a plus it is E.164 also when written with spaces. Without one it takes nine digits or more that no letter, dot or
 # hyphen touches, or ids, versions and times would be masked as well.
-_NUMBER = re.compile(r"\+\d(?:[ ().-]{0,2}\d){6,14}|(?<![\w.:-])\d{9,15}(?![\w:-]|\.\d)")
+_NUMBER = re.compile(r"(?<!\d)\+\d(?:[ ().-]{0,2}\d){6,14}|(?<![\w.-])\d{9,15}(?![\w-]|\.\d)")
 _DEPTH = 6
 
 

@@ -152,7 +152,7 @@ class _TakenCall:
 
     async def _converse(self) -> EndReason:
         plan = self._plan
-        providers = await self._speech.for_call(self._bus, plan.snapshot)
+        providers = self._speech.for_call(self._bus, plan.snapshot)
         driver = RoomDriver(
             self._ctx.room,
             self._caller,

@@ -32,13 +32,14 @@ class OfflineSTT(stt.STT[str]):
     """pocketsphinx with a tenant's language model.
 
     `end_silence`: seconds without speech that end an utterance; espeak-ng pauses up to 0.41 s within one.
+    `model` may be a task that is still building it: the call is answered meanwhile, and what is said then is kept.
     `on_heard`: gets every result. `manual_flush`: an AgentSession may end the utterance itself.
     """
 
     def __init__(
         self,
         *,
-        model: SpeechModel,
+        model: SpeechModel | asyncio.Task[SpeechModel],
         acoustic: Path | None,
         seed: int,
         end_silence: float = 0.5,
@@ -75,7 +76,8 @@ class OfflineSTT(stt.STT[str]):
 
     async def _new_ear(self) -> Ear:
         ear = Ear(acoustic=self._acoustic, seed=self._seed)
-        await ear.load(self._speech_model)
+        model = self._speech_model
+        await ear.load(await model if isinstance(model, asyncio.Task) else model)
         return ear
 
     async def _take_ear(self) -> Ear:
