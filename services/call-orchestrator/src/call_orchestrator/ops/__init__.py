@@ -1,0 +1,1 @@
+"""The operators' own HTTP: what goes on across tenants."""

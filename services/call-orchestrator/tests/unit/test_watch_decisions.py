@@ -1,0 +1,173 @@
+"""What is to be done about a room, case by case."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import pytest
+from call_orchestrator.watch.decisions import (
+    DeleteRoom,
+    Dispatch,
+    End,
+    Policy,
+    RecordView,
+    RoomView,
+    Sight,
+    decide,
+    look,
+)
+from switchboard.contracts.calls import CallState, EndReason
+
+pytestmark = pytest.mark.unit
+
+START = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
+POLICY = Policy()
+RINGING = RecordView(
+    tenant_id=UUID(int=1),
+    call_id=UUID(int=2),
+    state=CallState.RINGING,
+    epoch=0,
+    lease_expires_at=None,
+    answered=False,
+    ended_at=None,
+    ends_by=None,
+)
+LEG = RoomView(leg=True, agent=False)
+BOTH = RoomView(leg=True, agent=True)
+AGENT = RoomView(leg=False, agent=True)
+
+
+def at(seconds: float) -> datetime:
+    return START + timedelta(seconds=seconds)
+
+
+TALKING = replace(RINGING, state=CallState.TALKING, epoch=1, answered=True, lease_expires_at=at(15), ends_by=at(900))
+
+
+def sight(*looks: tuple[RoomView | None, float]) -> Sight:
+    seen = Sight()
+    for view, seconds in looks:
+        seen = look(seen, view, START, at(seconds))
+    return seen
+
+
+def test_an_agent_has_three_seconds_to_join() -> None:
+    seen = sight((LEG, 0))
+    assert decide(seen, LEG, RINGING, POLICY, at(0)).again_at == at(3)
+    assert decide(seen, LEG, RINGING, POLICY, at(2.9)).actions == ()
+    assert decide(seen, LEG, RINGING, POLICY, at(3)).actions == (Dispatch(1),)
+
+
+def test_a_room_without_an_agent_is_offered_three_times_and_gone_after_twelve_seconds() -> None:
+    seen, happened, now = Sight(), [], 0.0
+    while now <= 20:
+        seen = look(seen, LEG, START, at(now))
+        plan = decide(seen, LEG, RINGING, POLICY, at(now))
+        happened += [(now, action) for action in plan.actions]
+        seen = plan.sight
+        if DeleteRoom() in plan.actions:
+            break
+        assert plan.again_at is not None
+        now = (plan.again_at - START).total_seconds()
+    assert happened == [
+        (3, Dispatch(1)),
+        (6, Dispatch(2)),
+        (9, Dispatch(3)),
+        (12, DeleteRoom()),
+        (12, End(EndReason.NO_AGENT, at(12))),
+    ]
+
+
+def test_a_time_that_passed_before_we_looked_counts() -> None:
+    """After a restart of ours: the room is older than what we remember of it."""
+    seen = look(Sight(), LEG, START, at(60))
+    assert decide(seen, LEG, RINGING, POLICY, at(60)).actions == (Dispatch(1),)
+
+
+def test_an_agent_that_leaves_is_replaced_counting_from_when_it_left() -> None:
+    seen = sight((BOTH, 0), (BOTH, 30), (LEG, 40))
+    assert decide(seen, LEG, TALKING, POLICY, at(40)).again_at == at(43)
+    assert decide(seen, LEG, TALKING, POLICY, at(43)).actions == (Dispatch(1),)
+
+
+def test_a_call_whose_agent_can_not_be_replaced_was_lost_by_the_agent() -> None:
+    seen = replace(sight((BOTH, 0), (LEG, 40)), attempts=3, attempted_at=at(49))
+    assert decide(seen, LEG, TALKING, POLICY, at(52)).actions == (DeleteRoom(), End(EndReason.AGENT_LOST, at(52)))
+
+
+def test_all_is_well_with_a_leg_and_an_agent() -> None:
+    plan = decide(sight((BOTH, 5)), BOTH, TALKING, POLICY, at(5))
+    assert (plan.actions, plan.again_at) == ((), at(35))
+
+
+def test_a_job_that_does_not_notice_that_the_caller_left_is_given_a_moment() -> None:
+    seen = sight((BOTH, 0), (AGENT, 20))
+    assert decide(seen, AGENT, TALKING, POLICY, at(23.9)).actions == ()
+    ended = (End(EndReason.CALLER_HUNG_UP, at(20)), DeleteRoom())
+    assert decide(seen, AGENT, TALKING, POLICY, at(24)).actions == ended
+
+
+def test_a_caller_who_left_before_the_answer_cancelled() -> None:
+    seen = sight((LEG, 0), (RoomView(leg=False, agent=False), 1))
+    plan = decide(seen, RoomView(leg=False, agent=False), RINGING, POLICY, at(5))
+    assert plan.actions == (End(EndReason.CALLER_CANCELLED, at(1)), DeleteRoom())
+
+
+@pytest.mark.parametrize(
+    ("record", "left", "reason"),
+    [
+        (RINGING, True, EndReason.CALLER_CANCELLED),
+        (RINGING, False, EndReason.CALLER_CANCELLED),
+        (TALKING, True, EndReason.CALLER_HUNG_UP),
+        (TALKING, False, EndReason.MEDIA_LOST),
+    ],
+)
+def test_a_room_that_is_gone_closes_its_record(record: RecordView, left: bool, reason: EndReason) -> None:
+    looks = [(BOTH, 0.0), *([(AGENT, 20.0)] if left else []), (None, 20.0)]
+    seen = sight(*looks)
+    assert decide(seen, None, record, POLICY, at(23)).actions == ()
+    assert decide(seen, None, record, POLICY, at(40)).actions == (End(reason, at(20)),)
+    assert decide(seen, None, record, POLICY, at(40)).again_at is None
+
+
+def test_a_job_that_is_alive_may_say_itself_why_the_room_went() -> None:
+    seen = sight((BOTH, 0), (None, 10))
+    fresh = replace(TALKING, lease_expires_at=at(18))
+    assert decide(seen, None, fresh, POLICY, at(15)).again_at == at(18)
+    assert decide(seen, None, fresh, POLICY, at(18)).actions != ()
+
+
+def test_the_reason_for_giving_up_outlives_the_room() -> None:
+    """The record could not be written when the room was deleted: when it can, it says why."""
+    seen = replace(sight((LEG, 0), (None, 13)), gave_up=True)
+    assert decide(seen, None, RINGING, POLICY, at(13)).actions == (End(EndReason.NO_AGENT, at(13)),)
+
+
+def test_a_room_that_is_gone_with_its_record_closed_is_forgotten() -> None:
+    over = replace(TALKING, state=CallState.ENDED, ended_at=at(5))
+    for record in (None, over):
+        plan = decide(sight((None, 9)), None, record, POLICY, at(9))
+        assert (plan.actions, plan.again_at) == ((), None)
+
+
+def test_the_room_of_an_ended_call_does_not_stay() -> None:
+    over = replace(TALKING, state=CallState.ENDED, ended_at=at(5))
+    assert decide(sight((BOTH, 9)), BOTH, over, POLICY, at(9)).again_at == at(15)
+    assert decide(sight((BOTH, 15)), BOTH, over, POLICY, at(15)).actions == (DeleteRoom(),)
+
+
+def test_a_call_past_its_limit_is_cut_when_its_job_does_not() -> None:
+    late = at(930)
+    assert decide(sight((BOTH, 0)), BOTH, TALKING, POLICY, at(929)).actions == ()
+    assert decide(sight((BOTH, 0)), BOTH, TALKING, POLICY, late).actions == (
+        End(EndReason.TIME_LIMIT, late),
+        DeleteRoom(),
+    )
+
+
+def test_a_room_without_a_caller_is_left_alone() -> None:
+    """A browser's test room is no phone call."""
+    for view in (RoomView(leg=False, agent=False), AGENT):
+        assert decide(sight((view, 0)), view, None, POLICY, at(60)).actions == ()
