@@ -16,7 +16,7 @@ from nats.errors import Error as NatsError
 from opentelemetry.trace import SpanKind
 
 from switchboard import subjects
-from switchboard.bus import metrics, rpc
+from switchboard.bus import deadletters, metrics, rpc
 from switchboard.bus.connection import connect
 from switchboard.bus.consumer import ConsumerLoop
 from switchboard.bus.consumer import Handler as FactHandler
@@ -262,6 +262,13 @@ class Bus:
             yield events()
         finally:
             await subscription.unsubscribe()
+
+    async def dead_letters(self, limit: int = 100) -> list[deadletters.DeadLetter]:
+        """The newest envelopes, oldest first, for the service that may read them; ``Unavailable`` otherwise."""
+        try:
+            return await deadletters.listing(self._client, limit)
+        except (NatsError, TimeoutError, OSError) as error:
+            raise Unavailable("the dead letters can't be read right now") from error
 
     # -- buckets, end -----------------------------------------------------------------------------------------------
 

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from switchboard.bus.topology import BUCKETS, SNAPSHOTS, STREAM_OF, TENANT_KEYS, durable
+from switchboard.bus.topology import BUCKETS, DEAD_LETTERS, SNAPSHOTS, STREAM_OF, TENANT_KEYS, durable
 from switchboard.contracts.base import Fact, Service
 from switchboard.contracts.catalogue import COMMANDS, FACTS, LIVES, RPCS
 from switchboard.settings import DELIMITER, EX_CONFIG, PREFIX
@@ -32,6 +32,8 @@ BUCKET_WRITERS: dict[str, frozenset[Service]] = {
 LIVE_PUBLISHERS = frozenset({Service.VOICE_AGENT})
 LIVE_READERS = frozenset({Service.API_GATEWAY})
 COMMAND_SERVER = Service.VOICE_AGENT
+DEAD_LETTER_READERS = frozenset({Service.CALL_ORCHESTRATOR})
+"""Its operators' pages list the envelopes; content is sealed, and sending again stays with the topology user."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,8 @@ def permissions(service: Service) -> Permissions:
         }
     for bucket in BUCKETS:
         publish |= _bucket(bucket, service)
+    if service in DEAD_LETTER_READERS:
+        publish |= {f"$JS.API.STREAM.INFO.{DEAD_LETTERS}", f"$JS.API.STREAM.MSG.GET.{DEAD_LETTERS}"}
     if service in LIVE_PUBLISHERS:
         publish |= {f"live.*.*.{live.kind}" for live in LIVES}
     if service in LIVE_READERS:
