@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import json
+import os
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import time
 from typing import Any
 from uuid import UUID
 
+import asyncpg
 from switchboard.bus import Bus
+from switchboard.bus.topology import SNAPSHOTS
 from switchboard.contracts import tenants as contract
 from switchboard.contracts.base import Actor, Contract, Empty, Rpc
-from switchboard.contracts.snapshot import Opening
+from switchboard.contracts.snapshot import Opening, TenantSnapshot
 from switchboard.service import Service
 from switchboard.testing.database import MigratedDatabase
 
@@ -31,6 +35,26 @@ async def until(condition: Callable[[], bool | Awaitable[bool]], seconds: float 
             if found if isinstance(found, bool) else await found:
                 return
             await asyncio.sleep(0.02)
+
+
+def environment(settings: Settings) -> dict[str, str]:
+    """The variables that a process with ``settings`` is started with."""
+    livekit = settings.livekit
+    return {
+        "PATH": os.environ["PATH"],
+        "SWITCHBOARD_HTTP__PORT": "0",
+        "SWITCHBOARD_DATABASE__DSN": settings.database.dsn.get_secret_value(),
+        "SWITCHBOARD_NATS__URL": settings.nats.url,
+        "SWITCHBOARD_NATS__USER": settings.nats.user,
+        "SWITCHBOARD_NATS__PASSWORD": settings.nats.password.get_secret_value(),
+        "SWITCHBOARD_SEALING__MASTER_KEY": settings.sealing.master_key.get_secret_value(),
+        "SWITCHBOARD_BLOBS__URL": settings.blobs.url,
+        "SWITCHBOARD_LIVEKIT__URL": livekit.url,
+        "SWITCHBOARD_LIVEKIT__API_KEY": livekit.api_key,
+        "SWITCHBOARD_LIVEKIT__API_SECRET": livekit.api_secret.get_secret_value(),
+        "SWITCHBOARD_PLATFORM__CARRIER_ADDRESSES": json.dumps(settings.platform.carrier_addresses),
+        "SWITCHBOARD_OPERATORS__TOKEN": OPERATORS_TOKEN,
+    }
 
 
 @dataclass(frozen=True)
@@ -79,6 +103,19 @@ class TenantSvc:
     async def publish(self, clinic: Clinic) -> contract.Published:
         published: contract.Published = await self.ask(contract.PUBLISH, Empty(), clinic)
         return published
+
+    async def snapshot(self, clinic: Clinic) -> TenantSnapshot | None:
+        """What stands in the bucket."""
+        value = await self.reader.bucket(SNAPSHOTS).get(clinic.tenant_id.hex)
+        return None if value is None else TenantSnapshot.model_validate_json(value)
+
+    async def rows(self, query: str, *arguments: object) -> list[asyncpg.Record]:
+        """As the superuser, past row-level security."""
+        conn = await asyncpg.connect(self.database.admin_dsn)
+        try:
+            return list(await conn.fetch(query, *arguments))
+        finally:
+            await conn.close()
 
     async def operate(self, method: str, path: str, token: str = OPERATORS_TOKEN) -> Any:
         return await self.http.request(method, path, headers={"authorization": f"Bearer {token}"})

@@ -2,34 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
+from typing import Any
 
 import asyncpg
 import pytest
-from switchboard.bus.topology import SNAPSHOTS
 from switchboard.contracts import tenants as contract
-from switchboard.contracts.base import Actor, Empty
-from switchboard.contracts.snapshot import AgentConfiguration, TenantSnapshot, TenantStatus
+from switchboard.contracts.base import Actor, Contract, Empty, Rpc, Service
+from switchboard.contracts.catalogue import RPCS
+from switchboard.contracts.snapshot import AgentConfiguration, TenantStatus
 from switchboard.errors import Conflict, Forbidden, InvalidInput, NotAuthenticated, NotFound
 from tenant_svc.testing import HOURS, Clinic, TenantSvc, until
 
 pytestmark = pytest.mark.integration
 
 NUMBER = "+34911000101"
-
-
-async def snapshot_of(svc: TenantSvc, clinic: Clinic) -> TenantSnapshot | None:
-    """What stands in the bucket."""
-    value = await svc.reader.bucket(SNAPSHOTS).get(clinic.tenant_id.hex)
-    return None if value is None else TenantSnapshot.model_validate_json(value)
-
-
-async def rows_of(svc: TenantSvc, query: str, *arguments: object) -> list[asyncpg.Record]:
-    conn = await asyncpg.connect(svc.database.admin_dsn)
-    try:
-        return await conn.fetch(query, *arguments)
-    finally:
-        await conn.close()
 
 
 async def test_from_sign_up_to_a_snapshot_that_calls_are_answered_from(tenant_svc: TenantSvc) -> None:
@@ -40,7 +28,7 @@ async def test_from_sign_up_to_a_snapshot_that_calls_are_answered_from(tenant_sv
 
     assert (first.version, first.status) == (1, TenantStatus.DRAFT)
     assert (live.version, live.status) == (2, TenantStatus.LIVE)
-    snapshot = await snapshot_of(tenant_svc, clinic)
+    snapshot = await tenant_svc.snapshot(clinic)
     assert snapshot is not None
     assert (snapshot.version, snapshot.status, snapshot.time_zone) == (2, TenantStatus.LIVE, "Europe/Madrid")
     assert [binding.number for binding in snapshot.numbers] == [NUMBER]
@@ -54,7 +42,7 @@ async def test_the_fact_of_a_publication_leaves_through_the_outbox(tenant_svc: T
     await tenant_svc.publish(clinic)
 
     async def all_sent() -> bool:
-        rows = await rows_of(tenant_svc, "SELECT subject, sent_at FROM tenancy.outbox ORDER BY seq")
+        rows = await tenant_svc.rows("SELECT subject, sent_at FROM tenancy.outbox ORDER BY seq")
         assert [row["subject"].rpartition(".")[2] for row in rows] == ["created", "published"]
         return all(row["sent_at"] is not None for row in rows)
 
@@ -64,10 +52,10 @@ async def test_the_fact_of_a_publication_leaves_through_the_outbox(tenant_svc: T
 async def test_the_secret_of_an_api_key_is_nowhere_in_the_database(tenant_svc: TenantSvc) -> None:
     clinic = await tenant_svc.sign_up()
     secret = clinic.api_key.split("_")[2]
-    tables = await rows_of(tenant_svc, "SELECT tablename FROM pg_tables WHERE schemaname = 'tenancy'")
+    tables = await tenant_svc.rows("SELECT tablename FROM pg_tables WHERE schemaname = 'tenancy'")
     assert len(tables) > 10
     for table in tables:
-        rows = await rows_of(tenant_svc, f"SELECT t::text AS row FROM tenancy.{table['tablename']} AS t")
+        rows = await tenant_svc.rows(f"SELECT t::text AS row FROM tenancy.{table['tablename']} AS t")
         for row in rows:
             assert secret not in row["row"]
             assert bytes.fromhex(secret).hex() not in row["row"]
@@ -79,29 +67,33 @@ async def test_unknown_wrong_and_revoked_keys_get_one_answer(tenant_svc: TenantS
     for presented in (f"{prefix}_{key_id}_{'0' * 64}", f"{prefix}_{uuid.uuid4().hex}_{secret}"):
         with pytest.raises(NotAuthenticated, match="that API key is not valid"):
             await tenant_svc.authenticate(presented)
-    await rows_of(tenant_svc, "UPDATE tenancy.api_keys SET revoked_at = now()")
+    await tenant_svc.rows("UPDATE tenancy.api_keys SET revoked_at = now()")
     with pytest.raises(NotAuthenticated, match="that API key is not valid"):
         await tenant_svc.authenticate(clinic.api_key)
 
 
 async def test_another_tenants_actor_finds_nothing(tenant_svc: TenantSvc) -> None:
     one, other = await tenant_svc.ready_clinic(NUMBER), await tenant_svc.sign_up("Otra")
-    for spec, body in (
+    trunk = contract.NewTrunk(name="x", allowed_addresses=("192.0.2.1",), numbers=("+34911000199",))
+    asked: list[tuple[Rpc[Any, Any], Contract]] = [
         (contract.GET_TENANT, Empty()),
         (contract.ADD_LOCATION, contract.NewLocation(name="Sur")),
         (contract.SET_HOLIDAYS, contract.SetHolidays(holidays=())),
         (contract.ADD_NUMBER, contract.NewNumber(number="+34911000199")),
-        (contract.ADD_TRUNK, contract.NewTrunk(name="x", allowed_addresses=("192.0.2.1",), numbers=("+34911000199",))),
+        (contract.ADD_TRUNK, trunk),
         (contract.LIST_TRUNKS, Empty()),
         (contract.SET_AGENT, AgentConfiguration()),
         (contract.PUBLISH, Empty()),
         (contract.GO_LIVE, Empty()),
         (contract.PAUSE, Empty()),
-    ):
-        with pytest.raises(NotFound):
-            await tenant_svc.ask(spec, body, other, of=one.tenant_id)
-        with pytest.raises(NotFound):
-            await tenant_svc.gateway.request(spec, body, tenant_id=one.tenant_id, actor=Actor.anonymous())
+    ]
+    unasked = {contract.SIGN_UP.method, contract.AUTHENTICATE.method}
+    served = {spec.method for spec in RPCS if spec.server is Service.TENANT_SVC}
+    assert {spec.method for spec, _ in asked} == served - unasked
+    for spec, body in asked:
+        for actor in (other.actor, Actor.anonymous(), one.actor.model_copy(update={"kind": "service"})):
+            with pytest.raises(NotFound):
+                await tenant_svc.gateway.request(spec, body, tenant_id=one.tenant_id, actor=actor)
 
 
 async def test_a_member_may_look_and_not_write(tenant_svc: TenantSvc) -> None:
@@ -139,6 +131,63 @@ async def test_a_number_belongs_to_one_tenant_on_one_path(tenant_svc: TenantSvc)
     await tenant_svc.ask(contract.ADD_NUMBER, contract.NewNumber(number=NUMBER, carrier_account="AC2"), other)
 
 
+async def test_of_many_who_bind_one_number_at_once_one_gets_it(tenant_svc: TenantSvc) -> None:
+    clinics = [await tenant_svc.sign_up(f"Clinica {number}") for number in range(4)]
+    accounts = (None, "AC1", None, "AC1")
+    asked = [
+        tenant_svc.ask(contract.ADD_NUMBER, contract.NewNumber(number=NUMBER, carrier_account=account), clinic)
+        for clinic, account in zip(clinics, accounts, strict=True)
+    ]
+    outcomes = await asyncio.gather(*asked, return_exceptions=True)
+    assert sorted(type(outcome).__name__ for outcome in outcomes) == ["Conflict"] * 3 + ["NumberBinding"]
+
+
+async def test_many_publications_at_once_make_one_row_of_versions(tenant_svc: TenantSvc) -> None:
+    clinic = await tenant_svc.ready_clinic(NUMBER)
+    done = await asyncio.gather(*(tenant_svc.publish(clinic) for _ in range(8)))
+    assert sorted(published.version for published in done) == list(range(1, 9))
+    snapshot = await tenant_svc.snapshot(clinic)
+    assert snapshot is not None
+    assert snapshot.version == 8
+
+
+async def test_published_versions_and_the_audit_can_not_be_changed_by_this_service(tenant_svc: TenantSvc) -> None:
+    clinic = await tenant_svc.ready_clinic(NUMBER)
+    await tenant_svc.publish(clinic)
+    conn = await asyncpg.connect(tenant_svc.database.dsn("tenant_svc"))
+    for statement in (
+        "UPDATE tenancy.configurations SET status = 'live'",
+        "DELETE FROM tenancy.configurations",
+        "UPDATE tenancy.audit SET action = ''",
+        "DELETE FROM tenancy.audit",
+    ):
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await conn.execute(statement)
+    await conn.close()
+
+
+async def test_every_write_leaves_a_row_that_says_who_and_what(tenant_svc: TenantSvc) -> None:
+    clinic = await tenant_svc.ready_clinic(NUMBER)
+    await tenant_svc.ask(contract.SET_AGENT, AgentConfiguration(greeting="Hola"), clinic)
+    await tenant_svc.ask(contract.SET_HOLIDAYS, contract.SetHolidays(holidays=()), clinic)
+    with pytest.raises(Conflict):
+        await tenant_svc.ask(contract.ADD_NUMBER, contract.NewNumber(number=NUMBER), clinic)
+    await tenant_svc.publish(clinic)
+    rows = await tenant_svc.rows(
+        "SELECT action, actor_kind, actor_id, t::text AS whole FROM tenancy.audit t ORDER BY id"
+    )
+    assert [row["action"] for row in rows] == [
+        "tenant.signed_up",
+        "location.added",
+        "number.added",
+        "agent.set",
+        "holidays.set",
+        "tenant.published",
+    ]
+    assert {(row["actor_kind"], row["actor_id"]) for row in rows[1:]} == {("api_key", clinic.actor.id)}
+    assert not [row for row in rows if NUMBER in row["whole"]]
+
+
 async def test_pausing_does_not_publish_half_an_edit(tenant_svc: TenantSvc) -> None:
     clinic = await tenant_svc.ready_clinic(NUMBER)
     with pytest.raises(Conflict, match="only a live account"):
@@ -150,7 +199,7 @@ async def test_pausing_does_not_publish_half_an_edit(tenant_svc: TenantSvc) -> N
 
     assert (paused.version, paused.status) == (2, TenantStatus.PAUSED)
     assert again == paused
-    snapshot = await snapshot_of(tenant_svc, clinic)
+    snapshot = await tenant_svc.snapshot(clinic)
     assert snapshot is not None
     assert (snapshot.status, snapshot.agent.greeting) == (TenantStatus.PAUSED, "")
 

@@ -1,0 +1,155 @@
+"""From PostgreSQL into the buckets of the bus, whatever happens to the buckets."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from datetime import UTC, datetime
+
+import pytest
+from fleet.bus_fixtures import BusServer
+from switchboard.blobs import Blobs
+from switchboard.bus import Bus, Delivery
+from switchboard.bus.topology import SNAPSHOTS, TENANT_KEYS
+from switchboard.contracts import tenants as contract
+from switchboard.contracts.base import Empty
+from switchboard.contracts.base import Service as Name
+from switchboard.contracts.snapshot import TenantStatus
+from switchboard.db import Database
+from switchboard.sealed import SealError
+from switchboard.snapshot import SnapshotWriter
+from tenant_svc.erasers import STORES, erasers
+from tenant_svc.settings import Settings
+from tenant_svc.snapshots.service import Projection, Rebuilt
+from tenant_svc.testing import Clinic, TenantSvc, environment
+
+pytestmark = pytest.mark.integration
+
+NUMBER = "+34911000201"
+
+
+@pytest.fixture
+async def own_bus(bus_server: BusServer) -> Bus:
+    """A connection that may write the buckets."""
+    return await bus_server.connect(Name.TENANT_SVC)
+
+
+def writer(bus: Bus, settings: Settings) -> SnapshotWriter:
+    return SnapshotWriter(bus.bucket(SNAPSHOTS), Blobs.open(settings.blobs))
+
+
+async def run(*command: str, environment: dict[str, str]) -> tuple[int, str]:
+    """Exit status and standard output."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", *command, env=environment, stdout=asyncio.subprocess.PIPE
+    )
+    out, _ = await process.communicate()
+    assert process.returncode is not None
+    return process.returncode, out.decode()
+
+
+async def empty(bus: Bus, clinics: list[Clinic]) -> None:
+    for clinic in clinics:
+        await bus.bucket(SNAPSHOTS).purge(clinic.tenant_id.hex)
+        await bus.bucket(TENANT_KEYS).purge(clinic.tenant_id.hex)
+
+
+async def test_the_command_fills_emptied_buckets_and_then_has_nothing_to_do(
+    tenant_svc: TenantSvc, settings: Settings, own_bus: Bus
+) -> None:
+    clinics = [await tenant_svc.ready_clinic(f"{NUMBER[:-1]}{digit}") for digit in range(3)]
+    for clinic in clinics[:2]:
+        await tenant_svc.ask(contract.GO_LIVE, Empty(), clinic)
+    before = [await tenant_svc.snapshot(clinic) for clinic in clinics]
+    await empty(own_bus, clinics)
+    assert [await tenant_svc.snapshot(clinic) for clinic in clinics] == [None] * 3
+
+    code, said = await run("tenant_svc.rebuild", environment=environment(settings))
+
+    assert (code, said) == (0, "2 published tenants: 2 snapshots and 3 keys written\n")
+    assert [await tenant_svc.snapshot(clinic) for clinic in clinics] == before
+    # What was sealed under the key before it was lost can be opened with the restored one.
+    await own_bus.keyring.cipher(clinics[2].tenant_id)
+    again = (await tenant_svc.operate("POST", "/ops/snapshots/rebuild")).json()
+    assert again == {"tenants": 2, "snapshots": 0, "keys": 0}
+
+
+async def test_a_service_that_starts_fills_what_the_buckets_lack(
+    tenant_svc: TenantSvc, settings: Settings, own_bus: Bus
+) -> None:
+    clinic = await tenant_svc.ready_clinic(NUMBER)
+    await tenant_svc.publish(clinic)
+    await empty(own_bus, [clinic])
+    async with Database.open(settings.database, name="second replica") as db:
+        projection = Projection(db, writer(own_bus, settings), own_bus.bucket(TENANT_KEYS))
+        sweeping = asyncio.create_task(projection.sweep(3600))
+        async with asyncio.timeout(10):
+            while await tenant_svc.snapshot(clinic) is None:
+                await asyncio.sleep(0.02)
+        sweeping.cancel()
+
+
+async def test_a_stale_version_never_replaces_a_newer_one(
+    tenant_svc: TenantSvc, settings: Settings, own_bus: Bus
+) -> None:
+    clinic = await tenant_svc.ready_clinic(NUMBER)
+    await tenant_svc.publish(clinic)
+    first = await tenant_svc.snapshot(clinic)
+    assert first is not None
+    await tenant_svc.ask(contract.GO_LIVE, Empty(), clinic)
+    newest = await tenant_svc.snapshot(clinic)
+    snapshots = writer(own_bus, settings)
+    assert not await snapshots.publish(first)
+    async with Database.open(settings.database, name="late consumer") as db:
+        projection = Projection(db, snapshots, own_bus.bucket(TENANT_KEYS))
+        fact = contract.ConfigurationPublished(tenant_id=clinic.tenant_id, at=datetime.now(UTC), version=1)
+        delivery = Delivery(own_bus.ids.new(), 1, fact.subject())
+        await projection.on_published(fact, delivery)
+        assert await tenant_svc.snapshot(clinic) == newest
+        # The fact of an old version brings the newest one when the bucket has nothing; the same message does so once.
+        await empty(own_bus, [clinic])
+        await projection.on_published(fact, delivery)
+        assert await tenant_svc.snapshot(clinic) is None
+        await projection.on_published(fact, Delivery(own_bus.ids.new(), 1, fact.subject()))
+        assert await tenant_svc.snapshot(clinic) == newest
+
+
+async def test_the_fact_alone_brings_the_snapshot_when_the_hint_was_lost(
+    tenant_svc: TenantSvc, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clinic = await tenant_svc.ready_clinic(NUMBER)
+
+    async def lost(self: Projection, tenant_id: object) -> None:
+        return
+
+    monkeypatch.setattr(Projection, "project", lost)
+    await tenant_svc.publish(clinic)
+    async with asyncio.timeout(20):
+        while await tenant_svc.snapshot(clinic) is None:
+            await asyncio.sleep(0.02)
+
+
+async def test_an_erased_tenant_is_gone_everywhere_and_stays_so(
+    tenant_svc: TenantSvc, settings: Settings, own_bus: Bus
+) -> None:
+    clinic, other = await tenant_svc.ready_clinic(NUMBER), await tenant_svc.ready_clinic("+34911000299")
+    for each in (clinic, other):
+        await tenant_svc.ask(contract.GO_LIVE, Empty(), each)
+    async with Database.open(settings.database, name="erasure") as db:
+        for eraser in erasers(db, writer(own_bus, settings), own_bus.keyring):
+            assert await eraser.erase(clinic.tenant_id) > 0
+        for eraser in erasers(db, writer(own_bus, settings), own_bus.keyring):
+            await eraser.erase(clinic.tenant_id)
+        rebuilt = await Projection(db, writer(own_bus, settings), own_bus.bucket(TENANT_KEYS)).rebuild()
+    assert rebuilt == Rebuilt(tenants=1, snapshots=0, keys=0)
+    assert await tenant_svc.snapshot(clinic) is None
+    with pytest.raises(SealError):
+        await own_bus.keyring.cipher(clinic.tenant_id)
+    for row in await tenant_svc.rows("SELECT tablename FROM pg_tables WHERE schemaname = 'tenancy'"):
+        if row["tablename"] != "alembic_version":
+            query = f"SELECT 1 FROM tenancy.{row['tablename']} WHERE tenant_id = $1"
+            assert await tenant_svc.rows(query, clinic.tenant_id) == [], row["tablename"]
+    live = await tenant_svc.snapshot(other)
+    assert live is not None
+    assert live.status is TenantStatus.LIVE
+    assert STORES == ("postgres.tenancy", "bus.snapshots", "bus.tenant-keys")
