@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 
 # Before livekit.agents is imported anywhere: it reads these at import.
@@ -27,10 +28,17 @@ _SETTINGS = "settings"
 _SPEECH = "speech"
 
 
+def _quiet_livekit() -> None:
+    """The media library names rooms, and so callers' numbers, in its messages; only its warnings are let through."""
+    logging.getLogger("livekit").setLevel(logging.WARNING)
+    logging.getLogger("livekit.agents").setLevel(logging.INFO)
+
+
 def prepare(process: JobProcess) -> None:
     """Once per job process, before it is offered a call."""
     settings = load(Settings)
     setup(SERVICE, settings.telemetry)
+    _quiet_livekit()
     process.userdata[_SETTINGS] = settings
     process.userdata[_SPEECH] = SpeechProviders(settings.speech)
 
@@ -47,6 +55,7 @@ async def accept(request: JobRequest) -> None:
 
 def make_server(settings: Settings) -> AgentServer:
     """The worker of this process; ``run()`` it."""
+    _quiet_livekit()
     worker = settings.worker
 
     def load_by_slots(server: AgentServer) -> float:

@@ -19,8 +19,9 @@ PII_KEYS = frozenset(
 )
 
 # With a plus it is E.164 also when written with spaces. Without one it takes nine digits or more that no letter, dot or
-# hyphen touches, or ids, versions and times would be masked as well.
-_NUMBER = re.compile(r"(?<!\d)\+\d(?:[ ().-]{0,2}\d){6,14}|(?<![\w.-])\d{9,15}(?![\w-]|\.\d)")
+# hyphen touches, or ids, versions and times would be masked as well; after an underscore seven do, which is how LiveKit
+# SIP puts callers into the names of rooms and participants.
+_NUMBER = re.compile(r"(?<!\d)\+\d(?:[ ().-]{0,2}\d){6,14}|(?<![\w.-])\d{9,15}(?![\w-]|\.\d)|(?<=_)\d{7,15}(?=_|\b)")
 _DEPTH = 6
 
 
