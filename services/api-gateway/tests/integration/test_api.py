@@ -78,13 +78,11 @@ async def test_wrong_fields_are_named_with_their_fix(gateway: RunningGateway, pe
     assert peers.asked == []
 
 
-@pytest.mark.parametrize(
-    ("content", "content_type"),
-    [("{", "application/json"), ("[]", "application/json"), ("name=x", "text/plain"), ("", "application/json")],
-)
-async def test_a_body_that_is_no_json_object(gateway: RunningGateway, content: str, content_type: str) -> None:
-    response = await gateway.http.post("/v1/signup", content=content, headers={"content-type": content_type})
-    assert problem(response, 422)["errors"][0]["fix"].startswith("send a JSON object")
+async def test_a_body_that_is_no_json_object(gateway: RunningGateway) -> None:
+    json_type = "application/json"
+    for content, kind in (("{", json_type), ("[]", json_type), ("name=x", "text/plain"), ("", json_type)):
+        response = await gateway.http.post("/v1/signup", content=content, headers={"content-type": kind})
+        assert problem(response, 422)["errors"][0]["fix"].startswith("send a JSON object")
 
 
 async def test_json_nested_beyond_reason_is_refused(gateway: RunningGateway) -> None:
@@ -94,27 +92,19 @@ async def test_json_nested_beyond_reason_is_refused(gateway: RunningGateway) -> 
     assert problem(response, response.status_code)["status"] in (400, 422)
 
 
-@pytest.mark.parametrize(
-    "authorization",
-    [
-        None,
-        "",
-        "Basic dXNlcjpwYXNz",
-        "Bearer",
-        "Bearer nonsense",
-        "Bearer sb_00000000000000000000000000000000_a-secret-of-a-test",
-    ],
-)
-async def test_without_a_valid_key_nothing_is_asked(
-    gateway: RunningGateway, peers: Peers, authorization: str | None
-) -> None:
-    headers = {} if authorization is None else {"authorization": authorization}
+async def test_without_a_valid_key_nothing_is_asked(gateway: RunningGateway, peers: Peers) -> None:
+    unknown = "Bearer sb_00000000000000000000000000000000_a-secret-of-a-test"
+    for authorization in (None, "", "Basic dXNlcjpwYXNz", "Bearer", "Bearer nonsense", unknown):
+        headers = {} if authorization is None else {"authorization": authorization}
+        response = await gateway.http.get("/v1/tenant", headers=headers)
+        problem(response, 401)
+        assert response.headers["www-authenticate"] == "Bearer"
+    assert [asked.contract for asked in peers.asked] == [tenants.AUTHENTICATE.contract()], "for the last one only"
 
-    response = await gateway.http.get("/v1/tenant", headers=headers)
 
-    problem(response, 401)
-    assert response.headers["www-authenticate"] == "Bearer"
-    assert {asked.contract for asked in peers.asked} <= {tenants.AUTHENTICATE.contract()}
+async def test_two_keys_are_none(gateway: RunningGateway, tenant: Tenant) -> None:
+    twice = [("authorization", f"Bearer {tenant.api_key}")] * 2
+    problem(await gateway.http.get("/v1/tenant", headers=twice), 401)
 
 
 async def test_a_wrong_secret_is_refused(gateway: RunningGateway, tenant: Tenant) -> None:
@@ -175,30 +165,21 @@ SETTINGS_CALLS: list[tuple[str, str, dict[str, Any] | None, Rpc[Any, Any]]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("method", "path", "form", "spec"), SETTINGS_CALLS)
-async def test_settings_reach_their_owner(
-    gateway: RunningGateway,
-    peers: Peers,
-    tenant: Tenant,
-    method: str,
-    path: str,
-    form: dict[str, Any] | None,
-    spec: Rpc[Any, Any],
-) -> None:
+async def test_settings_reach_their_owner(gateway: RunningGateway, peers: Peers, tenant: Tenant) -> None:
     """With the caller's tenant and actor; the owner's refusal comes back as it was."""
     pointed = FieldProblem("/name", "taken", "choose another")
-    peers.answer(spec, Conflict("there is one already", fields=[pointed]))
+    for method, path, form, spec in SETTINGS_CALLS:
+        peers.answer(spec, Conflict("there is one already", fields=[pointed]))
 
-    found = problem(await gateway.http.request(method, path, json=form, headers=tenant.headers), 409)
+        found = problem(await gateway.http.request(method, path, json=form, headers=tenant.headers), 409)
 
-    assert found["detail"] == "there is one already"
-    assert found["errors"] == [{"pointer": "/name", "detail": "taken", "fix": "choose another"}]
-    asked = peers.asked_for(spec)[0]
-    assert asked.call.tenant_id == tenant.id
-    sent = asked.body.model_dump(mode="json")
-    assert {key: sent[key] for key in form or {} if isinstance(sent[key], str)} == {
-        key: value for key, value in (form or {}).items() if isinstance(value, str)
-    }
+        assert found["detail"] == "there is one already"
+        assert found["errors"] == [{"pointer": "/name", "detail": "taken", "fix": "choose another"}]
+        asked = peers.asked_for(spec)[0]
+        assert asked.call.tenant_id == asked.call.actor.tenant_id == tenant.id
+        sent = asked.body.model_dump(mode="json")
+        plain = {key: value for key, value in (form or {}).items() if isinstance(value, str)}
+        assert {key: sent[key] for key in plain} == plain
 
 
 async def test_published(gateway: RunningGateway, peers: Peers, tenant: Tenant) -> None:
@@ -342,23 +323,33 @@ HOSTILE = ("*", ">", "x" * 32, "0" * 31, "0" * 33, "0" * 32 + "%0A", "%00" * 32,
            "urn:uuid:" + str(UUID(int=0)), "{" + str(UUID(int=0)) + "}", "0" * 16 + "." + "0" * 15)  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("method", "path"),
-    [
-        ("GET", "/v1/calls/{}"),
-        ("POST", "/v1/calls/{}/end"),
-        ("GET", "/v1/documents/{}"),
-        ("DELETE", "/v1/documents/{}"),
-        ("GET", "/v1/live/events?call_id={}"),
-    ],
+WITH_IDS = (
+    ("GET", "/v1/calls/{}"),
+    ("POST", "/v1/calls/{}/end"),
+    ("GET", "/v1/documents/{}"),
+    ("DELETE", "/v1/documents/{}"),
+    ("GET", "/v1/live/events?call_id={}"),
 )
+
+
 async def test_hostile_ids_are_refused_before_any_request(
-    gateway: RunningGateway, peers: Peers, tenant: Tenant, method: str, path: str
+    gateway: RunningGateway, peers: Peers, tenant: Tenant
 ) -> None:
-    for hostile in HOSTILE:
-        response = await gateway.http.request(method, path.format(hostile), headers=tenant.headers)
-        assert problem(response, 400)["errors"][0]["pointer"] in ("/call_id", "/document_id")
+    for method, path in WITH_IDS:
+        for hostile in HOSTILE:
+            response = await gateway.http.request(method, path.format(hostile), headers=tenant.headers)
+            assert problem(response, 400)["errors"][0]["pointer"] in ("/call_id", "/document_id")
     assert peers.asked == [], "not even the key was looked up"
+
+
+async def test_every_path_with_an_id_is_among_those(gateway: RunningGateway) -> None:
+    paths = (await gateway.http.get("/v1/openapi.json")).json()["paths"]
+    with_ids = {(method.upper(), path) for path, methods in paths.items() for method in methods if "{" in path}
+    assert with_ids == {
+        (method, path.format("{call_id}" if "calls" in path else "{document_id}"))
+        for method, path in WITH_IDS
+        if "?" not in path
+    }
 
 
 async def test_unknown_addresses_and_wrong_methods(gateway: RunningGateway, tenant: Tenant) -> None:

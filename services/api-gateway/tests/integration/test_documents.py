@@ -147,32 +147,25 @@ async def test_an_announced_giant_is_refused_unread(gateway: RunningGateway, pee
     assert peers.asked == []
 
 
-@pytest.mark.parametrize(
-    ("files", "data", "status", "pointer"),
-    [
-        ({"file": ("a.docx", b"PK\x03\x04....")}, {}, 415, "/file"),
-        ({"file": ("a.txt", b"")}, {}, 422, "/file"),
-        ({"document": ("a.txt", b"hello")}, {}, 422, ""),
-        ({"file": ("a.txt", b"hello")}, {"name": "x" * 201}, 422, "/name"),
-        ({"file": ("a.txt", b"hello")}, {"name": "a\nb"}, 422, "/name"),
-        ({"file": ("a.txt", b"hello")}, {"tenant_id": str(uuid4())}, 422, ""),
-    ],
-)
-async def test_wrong_forms(
-    gateway: RunningGateway,
-    peers: Peers,
-    tenant: Tenant,
-    blob_folder: Path,
-    files: Any,
-    data: dict[str, str],
-    status: int,
-    pointer: str,
-) -> None:
-    response = await gateway.http.post("/v1/documents", files=files, data=data, headers=tenant.headers)
-    assert response.status_code == status
-    (error,) = response.json()["errors"]
-    assert error["pointer"] == pointer
-    assert error["fix"]
+WRONG: list[tuple[Any, dict[str, str], int, str]] = [
+    ({"file": ("a.docx", b"PK\x03\x04....")}, {}, 415, "/file"),
+    ({"file": ("a.txt", b"")}, {}, 422, "/file"),
+    ({"document": ("a.txt", b"hello")}, {}, 422, ""),
+    ({"file": ("a.txt", b"hello")}, {"name": "x" * 201}, 422, "/name"),
+    ({"file": ("a.txt", b"hello")}, {"name": "x" * 5000}, 413, "/name"),
+    ({"file": ("a.txt", b"hello")}, {"name": "a\nb"}, 422, "/name"),
+    ({"file": ("a.txt", b"hello")}, {"tenant_id": str(uuid4())}, 422, ""),
+    ([("file", ("a.txt", b"hello")), ("file", ("b.txt", b"hello"))], {}, 422, "/file"),
+]
+
+
+async def test_wrong_forms(gateway: RunningGateway, peers: Peers, tenant: Tenant, blob_folder: Path) -> None:
+    for files, data, status, pointer in WRONG:
+        response = await gateway.http.post("/v1/documents", files=files, data=data, headers=tenant.headers)
+        assert response.status_code == status, data
+        (error,) = response.json()["errors"]
+        assert error["pointer"] == pointer
+        assert error["fix"]
     assert stored(blob_folder) == []
     assert peers.asked_for(documents.REGISTER) == []
 
