@@ -5,7 +5,7 @@
 set -eu
 cd "$(dirname "$0")/.."
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/switchboard
-stamp=.venv/setup.digest
+stamp=.venv/environment.digest
 
 say() { printf 'setup: %s\n' "$*"; }
 fail() { printf 'setup: %s\n' "$*" >&2; exit 1; }
@@ -61,8 +61,7 @@ install_packages() {
 
 digest() {
   # Everything that decides what is in the environment and in the cache folder.
-  cat requirements/*.txt libs/*/pyproject.toml services/*/pyproject.toml dev/*/pyproject.toml tools/*.sh \
-    dev/fleet/src/fleet/setup.py | sha256sum | cut -d ' ' -f 1
+  cat requirements/*.txt libs/*/pyproject.toml services/*/pyproject.toml dev/*/pyproject.toml tools/*.sh | sha256sum | cut -d ' ' -f 1
 }
 
 usable_environment() {
@@ -92,7 +91,7 @@ make_environment() {
 install_packages
 wanted=$(digest)
 up_to_date() { [ "$(cat "$stamp" 2>/dev/null)" = "$wanted" ] && usable_environment >/dev/null 2>&1; }
-if up_to_date && sh .venv/setup.check; then
+if up_to_date && [ -e .venv/setup.check ] && sh .venv/setup.check; then
   exit 0
 fi
 mkdir -p "$cache"
@@ -101,8 +100,11 @@ if have flock && [ -z "${SWITCHBOARD_SETUP_LOCKED:-}" ]; then
   export SWITCHBOARD_SETUP_LOCKED=1
   exec flock "$cache/setup.lock" sh tools/setup.sh
 fi
-up_to_date || make_environment
+if ! up_to_date; then
+  make_environment
+  rm -f .venv/setup.check
+  printf '%s\n' "$wanted" > "$stamp"
+fi
 # LiveKit server and the models; it leaves .venv/setup.check, which says whether they are still there.
 .venv/bin/python -m fleet.setup
-printf '%s\n' "$wanted" > "$stamp"
 say "done"

@@ -5,6 +5,7 @@ Leaves `.venv/setup.check`, a shell script that says in a few milliseconds wheth
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shlex
 import shutil
@@ -13,9 +14,11 @@ import sys
 import time
 from pathlib import Path
 
+from fleet import models
 from fleet.files import FleetFiles
 from fleet.models import MODELS, Model
 from fleet.process import FleetError, base_environment, tail
+from fleet.servers import livekit
 from fleet.servers.livekit import LIVEKIT_VERSION
 
 LIVEKIT_MODULE = f"github.com/livekit/livekit-server/cmd/server@v{LIVEKIT_VERSION}"
@@ -101,16 +104,22 @@ def run(command: list[str], env: dict[str, str], log: Path, complaint: str) -> N
 
 def write_check() -> None:
     """The quick check: the programs and models that were there when set-up ended are there, of unchanged recipes."""
-    livekit = shlex.quote(str(livekit_in_cache()))
+    server = shlex.quote(str(livekit_in_cache()))
     lines = [
         "# Written by fleet.setup; says whether set-up has nothing to do.",
-        f'test -x "${{LIVEKIT_SERVER_BIN:-{livekit}}}" || command -v livekit-server >/dev/null || exit 1',
+        f'test -x "${{LIVEKIT_SERVER_BIN:-{server}}}" || command -v livekit-server >/dev/null || exit 1',
     ]
+    lines += unchanged([Path(__file__), Path(models.__file__), Path(livekit.__file__)])
     for model in MODELS:
-        files = shlex.join(map(str, model.files()))
         lines.append(f"test -d {shlex.quote(str(model.folder()))} || exit 1")
-        lines.append(f'test "$(cat {files} | sha256sum)" = "{model.digest()}  -" || exit 1')
+        lines += unchanged(model.files())
     (FleetFiles.checkout() / ".venv" / "setup.check").write_text("\n".join(lines) + "\n")
+
+
+def unchanged(files: list[Path]) -> list[str]:
+    """A line of shell that fails when one of these files has changed."""
+    digest = hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()
+    return [f'test "$(cat {shlex.join(map(str, files))} | sha256sum)" = "{digest}  -" || exit 1']
 
 
 def main() -> int:

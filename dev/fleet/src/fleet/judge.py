@@ -1,0 +1,142 @@
+"""What did the caller hear? Judged from the returned sound alone.
+
+Forced choice: each candidate sentence is synthesised with the agent's voice and speed and laid over what was heard by time
+warping; the nearest wins. An absolute score can't tell near twins apart, so the confusable alternatives (another
+price, another treatment) always belong among the candidates. Silence and pieces of a sentence are refused beforehand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from fleet.features import COARSE, FINE, local_costs, speech_features, warp
+from fleet.speech import Samples, Synthesizer, Voice
+from fleet.tap import Track
+from fleet.voice_activity import FRAME_SECONDS, Utterance, in_samples
+
+SHORTEST_SPEECH = 0.4
+LENGTH_RATIO = (0.8, 1.25)
+FARTHEST = 0.6
+FARTHEST_PHRASE = 0.4
+CLEAREST_MARGIN = 0.004
+MIN_OVERLAP = 0.3
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """A candidate with its distance (0: the same sound; about 1: unrelated speech) and heard length / its own length."""
+
+    text: str
+    distance: float
+    length_ratio: float
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """`ok` is whether the expected candidate was heard; `reason` says why not. `ranked` is nearest first."""
+
+    ok: bool
+    reason: str
+    ranked: tuple[Ranked, ...]
+    margin: float
+
+    @property
+    def heard(self) -> str:
+        """The nearest candidate; empty for silence."""
+        return self.ranked[0].text if self.ranked else ""
+
+
+class Judge:
+    """Compares with the agent's voice."""
+
+    def __init__(self, synthesizer: Synthesizer, agent: Voice) -> None:
+        self._synthesizer = synthesizer
+        self._agent = agent
+
+    def choose(self, heard: Samples, expected: str, others: Sequence[str]) -> Verdict:
+        """Whether `expected`, as a whole sentence, is what was heard, rather than one of `others`."""
+        if (refusal := too_little(heard)) is not None:
+            return Verdict(False, refusal, (), 0.0)
+        candidates = [expected, *(text for text in others if text != expected)]
+        ranked = self._rank(heard, candidates, anywhere=False)
+        best = ranked[0]
+        margin = ranked[1].distance - best.distance if len(ranked) > 1 else 1.0
+        reason = ""
+        own = next(row for row in ranked if row.text == expected)
+        if best.text != expected:
+            reason = f"it sounds like {best.text!r} instead"
+        elif not LENGTH_RATIO[0] <= own.length_ratio <= LENGTH_RATIO[1]:
+            reason = f"what was heard lasts {own.length_ratio:.2f} times as long as the sentence"
+        elif own.distance > FARTHEST:
+            reason = f"nothing offered is near what was heard ({own.distance:.2f})"
+        elif margin < CLEAREST_MARGIN:
+            reason = f"it can't be told from {ranked[1].text!r} (margin {margin:.3f})"
+        return Verdict(not reason, reason, tuple(ranked), margin)
+
+    def spot(self, heard: Samples, expected: str, others: Sequence[str]) -> Verdict:
+        """Whether `expected`, a phrase such as a price, occurs somewhere in what was heard, rather than one of `others`."""
+        if (refusal := too_little(heard)) is not None:
+            return Verdict(False, refusal, (), 0.0)
+        candidates = [expected, *(text for text in others if text != expected)]
+        ranked = self._rank(heard, candidates, anywhere=True)
+        best = ranked[0]
+        margin = ranked[1].distance - best.distance if len(ranked) > 1 else 1.0
+        reason = ""
+        if best.text != expected:
+            reason = f"it sounds like {best.text!r} instead"
+        elif best.distance > FARTHEST_PHRASE:
+            reason = f"no phrase offered is near anything that was heard ({best.distance:.2f})"
+        elif margin < CLEAREST_MARGIN:
+            reason = f"it can't be told from {ranked[1].text!r} (margin {margin:.3f})"
+        return Verdict(not reason, reason, tuple(ranked), margin)
+
+    def _rank(self, heard: Samples, candidates: Sequence[str], anywhere: bool) -> list[Ranked]:
+        # Whole sentences: every moment of what was heard must fit. Phrases: every moment of the phrase must.
+        features = speech_features(heard, FINE if anywhere else COARSE)
+        rows = []
+        for text in candidates:
+            pattern = speech_features(self._synthesizer.speak(text, self._agent), COARSE if anywhere else FINE)
+            costs = local_costs(pattern, features) if anywhere else local_costs(features, pattern)
+            ratio = (
+                len(features) * (FINE if anywhere else COARSE) / max(1, len(pattern) * (COARSE if anywhere else FINE))
+            )
+            rows.append(Ranked(text, warp(costs, anywhere), ratio))
+        return sorted(rows, key=lambda row: row.distance)
+
+
+def too_little(heard: Samples) -> str | None:
+    """Why this can't be an answer at all: silence, or a sound too short to be words."""
+    spoken = in_samples(heard)
+    if not spoken:
+        return "nothing was heard"
+    if sum(part.seconds for part in spoken) < SHORTEST_SPEECH:
+        return "only a short sound was heard"
+    return None
+
+
+@dataclass(frozen=True)
+class Interruption:
+    """`ok`: the agent fell silent while the caller still spoke. `seconds`: from the caller's first sound to that silence."""
+
+    ok: bool
+    reason: str
+    seconds: float
+
+
+def interrupted(heard: Track, caller: Utterance, full_length: float | None = None) -> Interruption:
+    """Whether the returned RTP fell silent while the caller still spoke.
+
+    `caller` is the interrupting utterance. The agent must have been speaking when it began, and silent from some moment
+    on until the caller's end, for at least MIN_OVERLAP seconds. `full_length`: how long the agent's utterance would at
+    least have been, when known; then it must have been cut short by that much, so that its ordinary end doesn't count.
+    """
+    parts = heard.utterances()
+    part = next((part for part in parts if part.start < caller.start < part.end), None)
+    if part is None:
+        return Interruption(False, "the agent was not speaking when the caller began", 0.0)
+    if part.end > caller.end - MIN_OVERLAP:
+        return Interruption(False, "the agent went on until the caller had finished", part.end - caller.start)
+    if full_length is not None and part.seconds > full_length - MIN_OVERLAP - FRAME_SECONDS:
+        return Interruption(False, "the agent had finished by itself", part.end - caller.start)
+    return Interruption(True, "", part.end - caller.start)
