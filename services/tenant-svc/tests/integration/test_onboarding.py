@@ -8,11 +8,15 @@ from typing import Any
 
 import asyncpg
 import pytest
+from switchboard.bus.topology import TENANT_KEYS
 from switchboard.contracts import tenants as contract
 from switchboard.contracts.base import Actor, Contract, Empty, Rpc, Service
 from switchboard.contracts.catalogue import RPCS
 from switchboard.contracts.snapshot import AgentConfiguration, TenantStatus
-from switchboard.errors import Conflict, Forbidden, InvalidInput, NotAuthenticated, NotFound
+from switchboard.db import Connection
+from switchboard.errors import Conflict, Forbidden, InvalidInput, NotAuthenticated, NotFound, Unavailable
+from switchboard.outbox import Outbox, OutgoingMessage
+from switchboard.subjects import parse_fact
 from tenant_svc.testing import HOURS, Clinic, TenantSvc, until
 
 pytestmark = pytest.mark.integration
@@ -72,6 +76,40 @@ async def test_unknown_wrong_and_revoked_keys_get_one_answer(tenant_svc: TenantS
         await tenant_svc.authenticate(clinic.api_key)
 
 
+async def test_a_sign_up_that_fails_leaves_nothing_behind(
+    tenant_svc: TenantSvc, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[uuid.UUID] = []
+
+    async def fails(self: Outbox, conn: Connection, message: OutgoingMessage, *, key: str | None = None) -> None:
+        tenant_id = parse_fact(message.subject).tenant_id
+        assert tenant_id is not None
+        # The fact is sealed with the tenant's key, so by now the fleet knows that key.
+        assert await tenant_svc.reader.bucket(TENANT_KEYS).get(tenant_id.hex) is not None
+        made.append(tenant_id)
+        raise Unavailable
+
+    monkeypatch.setattr(Outbox, "add", fails)
+    with pytest.raises(Unavailable):
+        await tenant_svc.sign_up()
+    [tenant_id] = made
+    assert await tenant_svc.reader.bucket(TENANT_KEYS).get(tenant_id.hex) is None
+    assert await tenant_svc.rows("SELECT 1 FROM tenancy.tenants") == []
+
+
+async def test_the_last_use_of_a_key_is_written_down_once_a_minute(tenant_svc: TenantSvc) -> None:
+    clinic = await tenant_svc.sign_up()
+    used = "SELECT last_used_at FROM tenancy.api_keys"
+    [first] = await tenant_svc.rows(used)
+    assert first["last_used_at"] is not None
+    await tenant_svc.authenticate(clinic.api_key)
+    assert await tenant_svc.rows(used) == [first]
+    await tenant_svc.rows("UPDATE tenancy.api_keys SET last_used_at = last_used_at - interval '2 minutes'")
+    await tenant_svc.authenticate(clinic.api_key)
+    [later] = await tenant_svc.rows(used)
+    assert later["last_used_at"] > first["last_used_at"]
+
+
 async def test_another_tenants_actor_finds_nothing(tenant_svc: TenantSvc) -> None:
     one, other = await tenant_svc.ready_clinic(NUMBER), await tenant_svc.sign_up("Otra")
     trunk = contract.NewTrunk(name="x", allowed_addresses=("192.0.2.1",), numbers=("+34911000199",))
@@ -112,6 +150,14 @@ async def test_going_live_names_what_is_missing(tenant_svc: TenantSvc) -> None:
     await tenant_svc.ask(contract.ADD_NUMBER, contract.NewNumber(number=NUMBER), clinic)
     with pytest.raises(Conflict, match=r"needs opening hours for one of the locations$"):
         await tenant_svc.ask(contract.GO_LIVE, Empty(), clinic)
+
+
+async def test_a_live_clinic_can_not_publish_itself_off_the_air(tenant_svc: TenantSvc) -> None:
+    clinic = await tenant_svc.ready_clinic(NUMBER)
+    await tenant_svc.ask(contract.GO_LIVE, Empty(), clinic)
+    await tenant_svc.rows("DELETE FROM tenancy.numbers")
+    with pytest.raises(Conflict, match="a phone number"):
+        await tenant_svc.publish(clinic)
 
 
 async def test_a_number_belongs_to_one_tenant_on_one_path(tenant_svc: TenantSvc) -> None:

@@ -21,7 +21,7 @@ from switchboard.snapshot import SnapshotWriter
 from tenant_svc.erasers import STORES, erasers
 from tenant_svc.settings import Settings
 from tenant_svc.snapshots.service import Projection, Rebuilt
-from tenant_svc.testing import Clinic, TenantSvc, environment
+from tenant_svc.testing import Clinic, TenantSvc, environment, until
 
 pytestmark = pytest.mark.integration
 
@@ -80,12 +80,14 @@ async def test_a_service_that_starts_fills_what_the_buckets_lack(
     clinic = await tenant_svc.ready_clinic(NUMBER)
     await tenant_svc.publish(clinic)
     await empty(own_bus, [clinic])
+
+    async def filled() -> bool:
+        return await tenant_svc.snapshot(clinic) is not None
+
     async with Database.open(settings.database, name="second replica") as db:
         projection = Projection(db, writer(own_bus, settings), own_bus.bucket(TENANT_KEYS))
         sweeping = asyncio.create_task(projection.sweep(3600))
-        async with asyncio.timeout(10):
-            while await tenant_svc.snapshot(clinic) is None:
-                await asyncio.sleep(0.02)
+        await until(filled)
         sweeping.cancel()
 
 
@@ -122,11 +124,34 @@ async def test_the_fact_alone_brings_the_snapshot_when_the_hint_was_lost(
     async def lost(self: Projection, tenant_id: object) -> None:
         return
 
+    async def there() -> bool:
+        return await tenant_svc.snapshot(clinic) is not None
+
     monkeypatch.setattr(Projection, "project", lost)
     await tenant_svc.publish(clinic)
-    async with asyncio.timeout(20):
-        while await tenant_svc.snapshot(clinic) is None:
-            await asyncio.sleep(0.02)
+    await until(there)
+
+
+async def test_a_key_that_is_being_destroyed_does_not_come_back(
+    tenant_svc: TenantSvc, settings: Settings, own_bus: Bus
+) -> None:
+    clinic = await tenant_svc.ready_clinic(NUMBER)
+    await tenant_svc.publish(clinic)
+    await empty(own_bus, [clinic])
+    waiting = "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%tenancy.data_keys%'"
+
+    async def somebody_waits() -> bool:
+        return bool(await tenant_svc.rows(waiting))
+
+    async with Database.open(settings.database, name="sweep beside an erasure") as db:
+        projection = Projection(db, writer(own_bus, settings), own_bus.bucket(TENANT_KEYS))
+        async with db.tenant(clinic.tenant_id) as conn:
+            await conn.execute("SELECT tenancy.erase_tenant($1)", clinic.tenant_id)
+            rebuilding = asyncio.create_task(projection.rebuild())
+            await until(somebody_waits)
+        assert await rebuilding == Rebuilt(tenants=0, snapshots=0, keys=0)
+    assert await own_bus.bucket(TENANT_KEYS).get(clinic.tenant_id.hex) is None
+    assert await tenant_svc.snapshot(clinic) is None
 
 
 async def test_an_erased_tenant_is_gone_everywhere_and_stays_so(
