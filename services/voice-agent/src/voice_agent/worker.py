@@ -12,7 +12,9 @@ for name in ("LIVEKIT_AGENT_NAME", "LIVEKIT_AGENT_NAME_OVERRIDE", "LIVEKIT_OBSER
     os.environ.pop(name, None)
 
 from livekit.agents import AgentServer, JobContext, JobProcess, JobRequest  # noqa: E402 - after the variables above
+from livekit.agents.utils import http_context  # noqa: E402
 from livekit.agents.worker import ServerEnvOption  # noqa: E402
+from switchboard.sealed import DataKey  # noqa: E402
 from switchboard.settings import load  # noqa: E402
 from switchboard.telemetry import setup  # noqa: E402
 
@@ -39,6 +41,9 @@ def prepare(process: JobProcess) -> None:
     settings = load(Settings)
     setup(SERVICE, settings.telemetry)
     _quiet_livekit()
+    # Both take 130 ms and more the first time, which in a call would be a gap in the audio.
+    http_context._create_ssl_context()
+    DataKey(bytes(32), "warm-up").seal(b"", "warm-up")
     process.userdata[_SETTINGS] = settings
     process.userdata[_SPEECH] = SpeechProviders(settings.speech)
 

@@ -86,7 +86,7 @@ class ConsumerLoop:
                 if subscription is None:
                     subscription = await self._js.pull_subscribe_bind(self._durable, self._stream)
                 messages = await self._fetch(subscription)
-            except NatsTimeoutError:
+            except (NatsTimeoutError, TimeoutError):  # nothing came; before OSError, whose subclass TimeoutError is
                 continue
             except (NatsError, OSError) as error:
                 # Yield before trying again: an unusable connection makes fetch fail at once, and a hot loop would starve

@@ -51,6 +51,7 @@ CALLER_SECONDS = 10.0
 
 HEARTBEAT_SECONDS = 5.0
 FLUSH_SECONDS = 10.0
+_LEG_IS_GONE = (EndReason.CALLER_HUNG_UP, EndReason.CALLER_CANCELLED)
 
 
 async def run_job(ctx: JobContext, settings: Settings, speech: SpeechProviders) -> None:
@@ -138,29 +139,36 @@ class _TakenCall:
         self._live = LiveFeed(bus, clock, tenant_id, reply.call_id)
 
     async def run(self) -> None:
+        room_sid = await self._ctx.room.sid
+        driver = self._driver()
         reason = EndReason.AGENT_FAILED
         try:
-            reason = await self._converse()
+            with span("conversation"):
+                reason = await self._converse(driver)
         finally:
             _log.info("call over", reason=reason)
-            self._facts.ended(await self._ctx.room.sid, reason)
+            # First the record, then the caller's leg, then our own ears: closing a session may take seconds.
+            self._facts.ended(room_sid, reason)
             self._live.state(CallState.ENDED)
-            # The caller shall not wait for our bookkeeping.
+            if reason not in _LEG_IS_GONE:
+                await driver.played_out()
             await _delete_room(self._ctx)
+            await driver.close()
             await self._facts.flush(FLUSH_SECONDS)
             self._live.close()
 
-    async def _converse(self) -> EndReason:
-        plan = self._plan
-        providers = self._speech.for_call(self._bus, plan.snapshot)
-        driver = RoomDriver(
+    def _driver(self) -> RoomDriver:
+        return RoomDriver(
             self._ctx.room,
             self._caller,
-            providers,
+            self._speech.for_call(self._bus, self._plan.snapshot),
             self._clock,
             on_words=self._on_words,
             on_say=self._live.say,
         )
+
+    async def _converse(self, driver: RoomDriver) -> EndReason:
+        plan = self._plan
         self._loop = ConversationLoop(
             initial(plan.snapshot.version),
             driver,
@@ -175,16 +183,12 @@ class _TakenCall:
             asyncio.create_task(self._begin(driver), name="begin"),
             asyncio.create_task(self._heartbeats(), name="heartbeats"),
         ]
-        reason = EndReason.AGENT_FAILED
         try:
-            with span("conversation"):
-                await driver.start()
-                reason = await self._loop.run()
-            return reason
+            await driver.start()
+            return await self._loop.run()
         finally:
             for task in tasks:
                 task.cancel()
-            await driver.close(played_out=reason not in (EndReason.CALLER_HUNG_UP, EndReason.CALLER_CANCELLED))
 
     async def _begin(self, driver: RoomDriver) -> None:
         await driver.answered()

@@ -158,11 +158,13 @@ class RoomDriver:
         """Returns when the caller can hear us."""
         await self._answered.wait()
 
-    async def close(self, *, played_out: bool) -> None:
-        """Stop listening and speaking; ``played_out`` leaves the last words time to arrive."""
+    async def played_out(self) -> None:
+        """Leaves the last words time to arrive."""
+        await asyncio.sleep(TAIL_SECONDS)
+
+    async def close(self) -> None:
+        """Stop listening and speaking."""
         self._stop_silence()
-        if played_out:
-            await asyncio.sleep(TAIL_SECONDS)
         await self._session.aclose()
 
     # -- speaking ---------------------------------------------------------------------------------------------------
