@@ -26,12 +26,15 @@ from voice_agent.offline.matching import (
     match_items,
     names_inside,
 )
+from voice_agent.offline.phrases import function_words
+from voice_agent.offline.spoken import words
 
 __all__ = ["Answer", "AskAgain", "Decision", "DontKnow", "Passage", "SmallTalk", "decide"]
 
-_SURE_ITEM, _LIKELY_ITEM = 0.72, 0.55  # confidence in a priced item's name: say the price, ask whether it is meant
+_SURE_ITEM, _LIKELY_ITEM = 0.7, 0.48  # confidence in a priced item's name: say the price, ask whether it is meant
+_VERY_SURE_ITEM = 0.8  # said although little words stand around the name
 _RIVAL = 0.08  # another item's name this close behind: ask which
-_COVERED, _HALF_COVERED, _ALIKE, _SURE_ENTRY = 0.7, 0.6, 0.4, 0.6
+_COVERED, _HALF_COVERED, _ALIKE, _SURE_ENTRY, _SURE_TEXT = 0.7, 0.6, 0.4, 0.62, 0.8
 _CLEAR = 0.74  # clarity of a question about nothing that is known
 _MISHEARD = 0.4  # confidence of the whole below which nothing is read into it
 _TRIES = 2  # AskAgains before giving up
@@ -149,7 +152,13 @@ def _item_inside(
     answer = _say_item(best, inside[0], known)
     if answer is None:
         return None
-    return answer if guess is not None and guess.subject == answer.subject else _meant(answer, asked)
+    # one or two little words in the wrong place ("the price on the ...") don't change what is asked
+    name = set(words(answer.subject))
+    extra = [word.text for word in best.slot if word.text not in name]
+    harmless = len(extra) <= 2 and function_words().issuperset(extra) and answer.confidence >= _VERY_SURE_ITEM
+    if harmless or (guess is not None and guess.subject == answer.subject):
+        return answer
+    return _meant(answer, asked)
 
 
 def _meant(answer: Answer, asked: Sequence[AskAgain]) -> AskAgain | DontKnow:
@@ -193,7 +202,8 @@ def _by_entry(readings: Sequence[Asking], known: Sequence[Known]) -> Answer | No
         for match in match_entries(asking, known)[:1]:
             worth = match.coverage * match.confidence + 0.2 * match.likeness - 0.02 * rank
             covered = match.coverage >= _COVERED or (match.coverage >= _HALF_COVERED and match.likeness >= _ALIKE)
-            good = covered and match.confidence >= _SURE_ENTRY
+            sure = min(match.confidence, asking.reading.confidence)
+            good = covered and sure >= (_SURE_ENTRY if match.named else _SURE_TEXT)
             if good and (found is None or worth > found[0]):
                 found = (worth, asking, match)
     if found is None:

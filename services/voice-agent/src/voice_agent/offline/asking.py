@@ -54,7 +54,7 @@ _BEFORE = re.compile(
     r"^(?:hi|hello|hey|and|so|um|okay|yes|no|please|sorry|excuse me|good morning"
     r"|how much (?:is|are|for|does|do|would)|how much|how long (?:is|does|will|do)|how long"
     r"|what does|what do|what would|what's|what is|what are|what about|how about|what|do|does|is|are"
-    r"|the prices?|prices?|the costs?|the|costs? of|of|you charge(?: me)?|charge|for"
+    r"|(?:the )?(?:prices?|costs?) (?:of|on|off|for)|the prices?|prices?|the costs?|the|of|you charge(?: me)?|charge|for"
     r"|can you tell me|could you tell me|do you know|tell me(?: more)? about|tell me"
     r"|i'd like to (?:know|book)|i would like to (?:know|book)|i want to (?:know|book)|i'd like"
     r"|i wanted to ask about|i'm calling about|i said|i asked about|i meant"
@@ -158,3 +158,9 @@ def meaning(word: str) -> str:
 def weak_words() -> frozenset[str]:
     """Words that alone don't say what a question is about."""
     return phrases.word_list("weak_words.txt")
+
+
+@functools.cache
+def weak_meanings() -> frozenset[str]:
+    """The meanings of weak words and of words without a subject."""
+    return frozenset(meaning(word) for word in weak_words() | _asking_words())

@@ -21,7 +21,15 @@ from voice_agent.offline.phonetics import word_confidences
 from voice_agent.offline.sound import EAR_RATE, Dither
 
 _NBEST_STEPS, _ALTERNATIVES = 40, 8
+_UNEXPECTED = 0.7
 _SILENCES = ("SIL", "+")
+
+
+def _word_pairs(arpa: bytes) -> frozenset[tuple[str, str]]:
+    """The word pairs that the language model lists."""
+    text = arpa.decode()
+    part = text[text.index("\\2-grams:") : text.index("\\3-grams:")]
+    return frozenset((line.split()[1], line.split()[2]) for line in part.splitlines()[1:] if line)
 
 
 class Recogniser:
@@ -45,7 +53,7 @@ class Recogniser:
         for line in dictionary.decode().splitlines():
             word, _, phones = line.partition(" ")
             self._lexicon.setdefault(word.partition("(")[0], []).append(phones.split())
-        self._seed = seed
+        self._pairs = _word_pairs(arpa)
         self._dither = Dither(seed)
         self._samples = 0
         self._open = False
@@ -100,7 +108,11 @@ class Recogniser:
     def _judge(self, text: str, score: float, phones: list[str]) -> Hypothesis:
         words = text.split()
         sure = word_confidences(words, phones, self._lexicon)
-        return Hypothesis(tuple(HeardWord(w, round(c, 3)) for w, c in zip(words, sure, strict=True)), float(score))
+        # a word that nobody was expected to say after the one before it is often a piece of an unknown word
+        pairs = zip(["<s>", *words], words, strict=False)
+        known = [1.0 if pair in self._pairs else _UNEXPECTED for pair in pairs]
+        heard = tuple(HeardWord(w, round(c * k, 3)) for w, c, k in zip(words, sure, known, strict=True))
+        return Hypothesis(heard, float(score))
 
 
 def _load(body: bytes) -> Recogniser:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from voice_agent.offline.answers import Passage
-from voice_agent.offline.asking import Asking, meaning, stem, weak_words
+from voice_agent.offline.asking import Asking, meaning, stem, weak_meanings, weak_words
 from voice_agent.offline.documents import Fact, facts
 from voice_agent.offline.hypotheses import HeardWord
 from voice_agent.offline.phrases import function_words
@@ -16,6 +16,7 @@ from voice_agent.offline.spoken import words
 
 _ARTICLES = frozenset({"a", "an", "the", "of", "your"})
 _WEAK, _ONLY_IN_TEXT = 0.3, 0.85
+_JUNK, _JUNK_WEIGHT = 0.6, 0.7
 
 
 @dataclass(frozen=True)
@@ -38,12 +39,17 @@ class ItemMatch:
 
 @dataclass(frozen=True)
 class EntryMatch:
-    """How an entry fits a question. `coverage`: share of the question's meaning found in the entry, in [0, 1]."""
+    """How an entry fits a question.
+
+    `coverage`: share of the question's meaning found in the entry, in [0, 1]. `named`: a word that carries meaning
+    stands in the entry's question, label or heading, not only somewhere in its text.
+    """
 
     known: Known
     coverage: float
     confidence: float
     likeness: float
+    named: bool
 
 
 def known_facts(passages: Sequence[Passage]) -> list[Known]:
@@ -105,7 +111,10 @@ def _weight(word: str) -> float:
 def match_entries(asking: Asking, known: Sequence[Known]) -> list[EntryMatch]:
     """FAQ entries, labelled lines and paragraphs that say something about the question, best first."""
     asked = {word.text: word for word in asking.content}
-    total = sum(_weight(text) for text in asked)
+    # little words that nobody said stand where an unknown word was: they count as meaning that no entry has
+    junk = [w for w in asking.slot if w.text not in asked and w.confidence < _JUNK]
+    strong_asked = any(_weight(text) == 1.0 for text in asked)
+    total = sum(_weight(text) for text in asked) + _JUNK_WEIGHT * len(junk)
     found: list[EntryMatch] = []
     for one in known:
         if one.fact.kind not in ("answer", "prose") or not total:
@@ -119,9 +128,13 @@ def match_entries(asking: Asking, known: Sequence[Known]) -> list[EntryMatch]:
             if place:
                 sure += _weight(word) * heard.confidence
                 weight += _weight(word)
-        strong = any(_weight(w) == 1.0 and (meaning(w) in subject or meaning(w) in text) for w in asked)
         mine = {meaning(word) for word in asked}
+        if strong_asked:
+            about = any(_weight(w) == 1.0 and (meaning(w) in subject or meaning(w) in text) for w in asked)
+        else:  # "how early should i come": nothing else may stand in the entry's question either
+            about = mine <= subject | text and not subject - mine - weak_meanings()
+        named = any((_weight(w) == 1.0 or not strong_asked) and meaning(w) in subject for w in asked)
         likeness = len(subject & mine) / max(1, len(subject | mine))
-        if gained and (strong or total < 1.0):
-            found.append(EntryMatch(one, gained / total, sure / weight, likeness))
+        if gained and about:
+            found.append(EntryMatch(one, gained / total, sure / weight, likeness, named))
     return sorted(found, key=lambda match: (-match.coverage - 0.5 * match.likeness, match.known.rank))

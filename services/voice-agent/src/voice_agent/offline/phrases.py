@@ -66,6 +66,11 @@ def common_words() -> tuple[str, ...]:
     return tuple(sorted(word_list("common_words.txt")))
 
 
+def common_nouns() -> tuple[str, ...]:
+    """Everyday things, so that a question about one of them is heard as that."""
+    return tuple(sorted(word_list("common_nouns.txt")))
+
+
 def function_words() -> frozenset[str]:
     """Words that carry no subject."""
     return word_list("function_words.txt")

@@ -11,6 +11,8 @@ import subprocess
 from collections.abc import Iterable
 from pathlib import Path
 
+from voice_agent.offline import phrases
+
 _ACCENTS = ("en-us", "en-gb")
 _ESPEAK_TIMEOUT = 20.0  # seconds, for a whole list of words
 _STRESS = re.compile(r"[ˈˌː̩'ʔ‿ʲ̃̚]")
@@ -94,15 +96,36 @@ def espeak_phones(unknown: list[str], *, accents: tuple[str, ...] = _ACCENTS) ->
     return found
 
 
+@functools.cache
+def general_readings() -> dict[str, tuple[str, ...]]:
+    """How espeak-ng says the words of the general lists, read once with `write_general_readings` and shipped."""
+    lines = phrases.data_lines("espeak_readings.txt")
+    return {word: tuple(ways.split("|")) for word, _, ways in (line.partition(" ") for line in lines)}
+
+
+def general_words() -> list[str]:
+    """Every word of the general lists, sorted."""
+    texts = [*phrases.general_topics(), *phrases.common_words(), *phrases.common_nouns()]
+    texts += [phrases.SLOT.sub(" ", pattern) for section in phrases.sections() for pattern in section.patterns]
+    return sorted({word for text in texts for word in re.findall(r"[a-z]+(?:'[a-z]+)*", text)})
+
+
+def write_general_readings(path: Path) -> None:
+    """Makes `data/espeak_readings.txt`; run it when a general list has new words (a test says so)."""
+    read = espeak_phones(general_words())
+    lines = [f"{word} {'|'.join(ways)}" for word, ways in read.items() if ways]
+    path.write_text("# Made by pronounce.write_general_readings.\n" + "\n".join(lines) + "\n", encoding="utf-8")
+
+
 def pronounce(wanted: Iterable[str], *, also_espeak: Iterable[str] = ()) -> dict[str, tuple[str, ...]]:
     """Pronunciations of all `wanted` words; words in `also_espeak` get espeak-ng's reading beside the dictionary's.
 
     A word that neither knows is left out.
     """
-    known, doubly = dictionary(), set(also_espeak)
+    known, doubly, shipped = dictionary(), set(also_espeak), general_readings()
     wanted = sorted(set(wanted))
-    asked = [w for w in wanted if w not in known or w in doubly]
-    read = espeak_phones(asked)
+    asked = [w for w in wanted if w not in shipped and (w not in known or w in doubly)]
+    read = {**shipped, **espeak_phones(asked)}
     found: dict[str, tuple[str, ...]] = {}
     for word in wanted:
         ways = dict.fromkeys((*known.get(word, ()), *read.get(word, ())))
