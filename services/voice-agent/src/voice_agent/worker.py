@@ -7,11 +7,11 @@ import os
 
 # Before livekit.agents is imported anywhere: it reads these at import.
 os.environ["LIVEKIT_AGENTS_PRELOAD_LOCAL_INFERENCE"] = "0"  # the turn model is not used; its weights cost 250 MB
-os.environ["LIVEKIT_TELEMETRY_ALLOW_PII"] = "0"  # no words in livekit's own spans
 for name in ("LIVEKIT_AGENT_NAME", "LIVEKIT_AGENT_NAME_OVERRIDE", "LIVEKIT_OBSERVABILITY_URL", "LIVEKIT_WORKER_TOKEN"):
     os.environ.pop(name, None)
 
 from livekit.agents import AgentServer, JobContext, JobProcess, JobRequest  # noqa: E402 - after the variables above
+from livekit.agents import telemetry as lk_telemetry  # noqa: E402
 from livekit.agents.utils import http_context  # noqa: E402
 from livekit.agents.worker import ServerEnvOption  # noqa: E402
 from switchboard.sealed import DataKey  # noqa: E402
@@ -39,7 +39,9 @@ def _quiet_livekit() -> None:
 def prepare(process: JobProcess) -> None:
     """Once per job process, before it is offered a call."""
     settings = load(Settings)
-    setup(SERVICE, settings.telemetry)
+    tracing = setup(SERVICE, settings.telemetry).tracing
+    # Its spans join ours, without words, numbers and names.
+    lk_telemetry.set_tracer_provider(tracing.provider, allow_pii=False)
     _quiet_livekit()
     # Both take 130 ms and more the first time, which in a call would be a gap in the audio.
     http_context._create_ssl_context()
