@@ -19,12 +19,11 @@ Migrations go forward only. They run as the schema's owner, which can't log in; 
 """
 
 from switchboard.migrate.apply import MigrationError, migrate, sql
+from switchboard.migrate.mailboxes import inbox_sql, outbox_sql
 from switchboard.migrate.schemas import SCHEMAS, Schema
 from switchboard.migrate.statements import (
     TENANT_PREDICATE,
     definer_function,
-    inbox_sql,
-    outbox_sql,
     platform_table,
     tenant_table,
 )
