@@ -47,11 +47,11 @@ EMBEDDINGS = Model(
 )
 ACOUSTIC = Model(
     "acoustic",
-    "the offline ear: pocketsphinx's English model adapted to synthetic voices over a telephone line",
+    "the offline ear: pocketsphinx's English model adapted to synthetic voices over a telephone line (half a minute)",
     ("-m", "voice_agent.offline.adapt"),
-    (
-        "services/voice-agent/src/voice_agent/offline/adapt*.py",
-        "services/voice-agent/src/voice_agent/offline/adapt*/*",
+    tuple(
+        f"services/voice-agent/src/voice_agent/offline/{name}"
+        for name in ("adapt.py", "acoustic_files.py", "sound.py", "phrases.py", "pronounce.py", "data/*")
     ),
 )
 MODELS = (EMBEDDINGS, ACOUSTIC)

@@ -1,0 +1,152 @@
+"""The six services and the two steps before them, as processes with their settings."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Callable
+
+import asyncpg
+from switchboard.bus.permissions import TOPOLOGY_USER
+
+from fleet.layout import CALLS_AT_ONCE, DATABASE, SERVICES, Layout
+from fleet.models import ACOUSTIC, EMBEDDINGS
+from fleet.probes import http_ok
+from fleet.process import ProcessSpec
+
+MIGRATE = "migrate"
+TOPOLOGY = "topology"
+MODULES = {
+    MIGRATE: "switchboard.migrate",
+    TOPOLOGY: "switchboard.bus.topology",
+    "api-gateway": "api_gateway",
+    "tenant-svc": "tenant_svc",
+    "call-orchestrator": "call_orchestrator",
+    "rag-svc": "rag_svc",
+    "ingest-worker": "ingest_worker",
+    "voice-agent": "voice_agent",
+}
+NEEDS = {
+    "api-gateway": ("nats", "sealing", "livekit", "blobs"),
+    "tenant-svc": ("nats", "sealing", "livekit", "blobs", "database", "operators", "platform"),
+    "call-orchestrator": ("nats", "sealing", "livekit", "blobs", "database", "operators"),
+    "rag-svc": ("nats", "sealing", "blobs", "database", "operators", "embeddings"),
+    "ingest-worker": ("nats", "sealing", "blobs", "embeddings"),
+    "voice-agent": ("nats", "sealing", "livekit", "blobs", "speech", "worker"),
+}
+"""Which settings each service gets: no secret that it doesn't need."""
+GRACE = 25.0
+
+
+def all_specs(layout: Layout) -> list[ProcessSpec]:
+    """The whole fleet, in no particular order: the supervisor goes by what waits for what."""
+    servers = [
+        layout.postgres.spec,
+        layout.nats.spec,
+        layout.redis_app.spec,
+        layout.redis_livekit.spec,
+        layout.livekit.spec,
+        layout.sip.spec,
+    ]
+    return [*servers, migrate_step(layout), topology_step(layout), *(service(layout, name) for name in SERVICES)]
+
+
+def migrate_step(layout: Layout) -> ProcessSpec:
+    """Roles, schemas and every service's migrations, by the superuser; makes the database first."""
+
+    def make_database() -> None:
+        asyncio.run(ensure_database(layout.postgres.dsn(), DATABASE))
+
+    env = {"SWITCHBOARD_MIGRATE__ADMIN_DSN": layout.postgres.dsn(DATABASE)}
+    for role, password in layout.secrets.roles.items():
+        env[f"SWITCHBOARD_MIGRATE__PASSWORDS__{role.upper()}"] = password
+    return step(MIGRATE, env, after=(layout.postgres.spec.name,), prepare=make_database)
+
+
+def topology_step(layout: Layout) -> ProcessSpec:
+    """Streams, consumers and buckets, by the one user who may make them."""
+    env = fragment(layout, TOPOLOGY_USER, "nats")
+    return step(TOPOLOGY, env, after=(layout.nats.spec.name,))
+
+
+def step(
+    name: str, env: dict[str, str], after: tuple[str, ...], prepare: Callable[[], None] | None = None
+) -> ProcessSpec:
+    """A one-shot process that must end with 0 before the services start."""
+    argv = (sys.executable, "-m", MODULES[name])
+    return ProcessSpec(
+        name,
+        argv,
+        env=env,
+        after=after,
+        oneshot=True,
+        ready_timeout=120.0,
+        prepare=prepare,
+    )
+
+
+def service(layout: Layout, name: str) -> ProcessSpec:
+    """One of the six."""
+    port = layout.http_ports[name]
+    needs = NEEDS[name]
+    env = {
+        "SWITCHBOARD_HTTP__HOST": "127.0.0.1",
+        "SWITCHBOARD_HTTP__PORT": str(port),
+        "SWITCHBOARD_TELEMETRY__LOG_LEVEL": "info",
+        "SWITCHBOARD_TELEMETRY__SPANS_FILE": str(layout.folder / "spans" / f"{name}.jsonl"),
+        # Sound libraries and caches of espeak-ng's process stay below the fleet's folder.
+        "PULSE_RUNTIME_PATH": str(layout.folder / "pulse"),
+        "PULSE_STATE_PATH": str(layout.folder / "pulse"),
+    }
+    for part in needs:
+        env |= fragment(layout, name, part)
+    after = [layout.nats.spec.name, TOPOLOGY]
+    if "database" in needs:
+        after += [layout.postgres.spec.name, MIGRATE]
+    if "livekit" in needs:
+        after.append(layout.livekit.spec.name)
+    return ProcessSpec(
+        name=name,
+        argv=(sys.executable, "-m", MODULES[name]),
+        env=env,
+        ready=http_ok(f"http://127.0.0.1:{port}/health/ready"),
+        ready_timeout=90.0,
+        grace=GRACE,
+        after=tuple(after),
+        prepare=lambda: (layout.folder / "spans").mkdir(exist_ok=True),
+    )
+
+
+def fragment(layout: Layout, name: str, part: str) -> dict[str, str]:
+    """The variables of one group of settings, with this service's own credentials."""
+    secrets = layout.secrets
+    role = name.replace("-", "_")
+    groups = {
+        "nats": {"URL": layout.nats.url, "USER": name, "PASSWORD": secrets.nats[name]},
+        "sealing": {"MASTER_KEY": secrets.master_key},
+        "livekit": {
+            "URL": layout.livekit.url,
+            "API_KEY": layout.livekit.api_key,
+            "API_SECRET": layout.livekit.api_secret,
+        },
+        "blobs": {"URL": f"file://{layout.folder / 'blobs'}"},
+        "database": {"DSN": layout.postgres.dsn(DATABASE, role, secrets.roles.get(role, ""))},
+        "redis": {"URL": layout.redis_app.url},
+        "operators": {"TOKEN": secrets.operators},
+        "platform": {"CARRIER_ADDRESSES": '["127.0.0.1/32"]'},
+        "embeddings": {"MODEL_DIR": str(EMBEDDINGS.folder())},
+        "speech": {"ACOUSTIC_MODEL": str(ACOUSTIC.folder()), "MODEL_CACHE": str(layout.folder / "speech")},
+        # A fleet on one machine is stopped by somebody who waits for it: calls get a few seconds, not an hour.
+        "worker": {"MAX_CALLS": str(CALLS_AT_ONCE), "DRAIN_TIMEOUT_S": "15"},
+    }
+    return {f"SWITCHBOARD_{part.upper()}__{key}": value for key, value in groups[part].items()}
+
+
+async def ensure_database(dsn: str, name: str) -> None:
+    """Makes the database unless it is there."""
+    connection = await asyncpg.connect(dsn)
+    try:
+        if not await connection.fetchval("SELECT 1 FROM pg_database WHERE datname = $1", name):
+            await connection.execute(f'CREATE DATABASE "{name}"')
+    finally:
+        await connection.close()
