@@ -1,0 +1,136 @@
+"""The whole conversation by text: core, loop, offline brain, and a retriever over a few passages."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from datetime import UTC, datetime, time
+
+import pytest
+from switchboard.clock import ManualClock
+from switchboard.contracts.snapshot import Location, Opening, TenantSnapshot, TenantStatus
+from switchboard.errors import DeadlineExceeded
+from voice_agent.adapters.offline_brain import OfflineBrain
+from voice_agent.conversation import phrases
+from voice_agent.conversation.models import Source, State, TurnDone
+from voice_agent.drivers.text import TextConversation
+
+pytestmark = pytest.mark.unit
+
+CLOCK = ManualClock(datetime(2026, 3, 2, 10, 0, tzinfo=UTC))  # a Monday
+SNAPSHOT = TenantSnapshot(
+    tenant_id=uuid.uuid4(),
+    version=1,
+    published_at=CLOCK.now(),
+    status=TenantStatus.LIVE,
+    name="Harbour Clinic",
+    time_zone="UTC",
+    locations=(
+        Location(
+            id=uuid.uuid4(),
+            name="Main",
+            address="12 Mill Street",
+            hours=(Opening(day="monday", opens=time(9), closes=time(17)),),
+        ),
+    ),
+)
+
+
+def source(text: str, heading: str = "Prices") -> Source:
+    return Source(
+        passage_id=uuid.uuid4(),
+        document_id=uuid.uuid4(),
+        document_name="prices.pdf",
+        heading=heading,
+        text=text,
+        score=1.0,
+        similarity=0.9,
+    )
+
+
+PASSAGES = (
+    source("Treatment: Velora peel | Duration: 45 min | Price: $129"),
+    source("Treatment: Root canal | Duration: 90 min | Price: $640"),
+    source("Parking is free for two hours in the garage.", heading="Where can I park?"),
+)
+
+
+class Passages:
+    """Returns everything; ``fails`` makes it unreachable."""
+
+    def __init__(self, fails: bool = False) -> None:
+        self.fails = fails
+        self.asked: list[tuple[str, ...]] = []
+
+    async def search(self, queries: Sequence[str]) -> tuple[Source, ...]:
+        self.asked.append(tuple(queries))
+        if self.fails:
+            raise DeadlineExceeded
+        return PASSAGES
+
+
+class Turns:
+    def __init__(self) -> None:
+        self.done: list[TurnDone] = []
+        self.states: list[State] = []
+
+    def turn(self, done: TurnDone, state_json: str) -> None:
+        self.done.append(done)
+        self.states.append(State.model_validate_json(state_json))
+
+
+def conversation(passages: Passages, turns: Turns) -> TextConversation:
+    return TextConversation(OfflineBrain(SNAPSHOT, CLOCK), passages, turns, CLOCK, greeting="Hello")
+
+
+async def test_an_answer_is_what_the_document_says_and_cites_it() -> None:
+    turns = Turns()
+    async with conversation(Passages(), turns) as talk:
+        said = await talk.say("how much is a root canal")
+    assert "640 dollars" in said.text
+    assert "129" not in said.text
+    assert said.source == PASSAGES[1]
+    assert turns.done[1].open.cited == PASSAGES[1].passage_id
+    assert turns.states[1].history[-1].said == said.text
+
+
+async def test_what_no_document_says_is_not_answered() -> None:
+    async with conversation(Passages(), Turns()) as talk:
+        said = await talk.say("do you have a swimming pool")
+    assert said.kind in ("dont_know", "asked_again")
+    assert said.source is None
+    assert not any(character.isdigit() for character in said.text)
+
+
+async def test_the_configuration_answers_too() -> None:
+    async with conversation(Passages(), Turns()) as talk:
+        said = await talk.say("when are you open on monday")
+    assert said.kind == "answered"
+    assert "nine" in said.text
+    assert "five" in said.text
+
+
+async def test_a_look_up_that_fails_is_said_to_fail() -> None:
+    async with conversation(Passages(fails=True), Turns()) as talk:
+        said = await talk.say("how much is a root canal")
+    assert said.text == phrases.CANT_LOOK_UP
+
+
+async def test_a_guess_is_confirmed_by_yes_in_the_next_turn() -> None:
+    """The brain's memory of what it asked travels through the core's state."""
+    async with conversation(Passages(), Turns()) as talk:
+        guess = await talk.say("how much is the special velora peel offer")
+        assert (guess.kind, "Velora peel" in guess.text) == ("asked_again", True)
+        confirmed = await talk.say("yes")
+    assert "129 dollars" in confirmed.text
+
+
+async def test_the_look_ahead_is_used_when_the_words_stay_as_they_were() -> None:
+    passages = Passages()
+    async with conversation(passages, Turns()) as talk:
+        talk.loop.words_so_far("how much is a root canal")
+        await talk.say("how much is a root canal")
+        talk.loop.words_so_far("how much is a root")
+        await talk.say("how much is a velora peel")
+    assert passages.asked.count(("how much is a root canal",)) == 1
+    assert ("how much is a velora peel",) in passages.asked
