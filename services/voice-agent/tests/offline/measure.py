@@ -1,3 +1,4 @@
+# ruff: noqa: T201
 """Measures ear and answerer together on clinics drawn at random; run by hand, not a test.
 
     python services/voice-agent/tests/offline/measure.py --acoustic DIR [--seeds 6] [--first 1] [--verbose]
@@ -18,7 +19,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-
 from voice_agent.offline import sound
 from voice_agent.offline.answerer import AskAgain, DontKnow, Passage, decide
 from voice_agent.offline.asking import meaning
@@ -29,19 +29,24 @@ from voice_agent.offline.phrases import function_words
 from voice_agent.offline.spoken import words
 from voice_agent.offline.voice import read_wav
 
-REAL = (
-    "Botox|Lip filler|Teeth whitening|Deep tissue massage|Swedish massage|Chemical peel|Laser hair removal|Night guard"
-    "|Microneedling|Hydrating facial|Root canal|Dental implant|Porcelain crown|Wisdom tooth extraction|Composite filling"
-    "|Eyebrow shaping|Skin tag removal|Hot stone massage|Oxygen facial|Acne treatment|Scalp treatment|Body contouring"
-    "|Vitamin infusion|Back facial|Cavity check|Express manicure|Ear seeding|Cupping therapy|Retainer repair"
-).split("|")
-HEADS = (
-    "peel facial wrap polish massage therapy treatment scrub glow scaling rinse implant seal veneer bath session lift "
-    "mask cleanse consultation"
-).split()
-ONSETS = "b br c d f g gl h j k l m n p pr qu r s sh st t tr v w z".split()
-VOWELS = "a e i o u ai ea ee ia io".split()
-CODAS = "b d l m n nd r rn s st th v x".split()
+REAL = [
+    "Botox", "Lip filler", "Teeth whitening", "Deep tissue massage", "Swedish massage", "Chemical peel",
+    "Laser hair removal", "Night guard", "Microneedling", "Hydrating facial", "Root canal", "Dental implant",
+    "Porcelain crown", "Wisdom tooth extraction", "Composite filling", "Eyebrow shaping", "Skin tag removal",
+    "Hot stone massage", "Oxygen facial", "Acne treatment", "Scalp treatment", "Body contouring",
+    "Vitamin infusion", "Back facial", "Cavity check", "Express manicure", "Ear seeding", "Cupping therapy",
+    "Retainer repair",
+]  # fmt: skip
+HEADS = [
+    "peel", "facial", "wrap", "polish", "massage", "therapy", "treatment", "scrub", "glow", "scaling", "rinse",
+    "implant", "seal", "veneer", "bath", "session", "lift", "mask", "cleanse", "consultation",
+]  # fmt: skip
+ONSETS = [
+    "b", "br", "c", "d", "f", "g", "gl", "h", "j", "k", "l", "m", "n", "p", "pr", "qu", "r", "s", "sh", "st", "t",
+    "tr", "v", "w", "z",
+]  # fmt: skip
+VOWELS = ["a", "e", "i", "o", "u", "ai", "ea", "ee", "ia", "io"]
+CODAS = ["b", "d", "l", "m", "n", "nd", "r", "rn", "s", "st", "th", "v", "x"]
 PRICES = (
     "how much is a {}",
     "what does a {} cost",
@@ -116,7 +121,9 @@ def invented(dice: random.Random) -> str:
     """A name that nobody has heard."""
     count = dice.choice((2, 2, 3))
     parts = [
-        dice.choice(ONSETS) + dice.choice(VOWELS) + (dice.choice(CODAS) if at < count - 1 and dice.random() < 0.4 else "")
+        dice.choice(ONSETS)
+        + dice.choice(VOWELS)
+        + (dice.choice(CODAS) if at < count - 1 and dice.random() < 0.4 else "")
         for at in range(count)
     ]
     return ("".join(parts) + dice.choice(["", "n", "ra", "l", "th", "que", "s", "x", "la"])).capitalize()
@@ -180,7 +187,9 @@ def say(text: str, voice: str, speed: int) -> sound.Samples:
     command = ["espeak-ng", "-v", voice, "-s", str(speed), "--stdout", text]
     samples, rate = read_wav(subprocess.run(command, capture_output=True, check=True).stdout)
     heard = sound.through_telephone(samples, rate)
-    return np.concatenate([np.zeros(sound.EAR_RATE * 3 // 10, np.int16), heard, np.zeros(sound.EAR_RATE // 2, np.int16)])
+    return np.concatenate(
+        [np.zeros(sound.EAR_RATE * 3 // 10, np.int16), heard, np.zeros(sound.EAR_RATE // 2, np.int16)]
+    )
 
 
 async def converse(ear: Ear, place: Clinic, question: Question, voice: str, speed: int) -> tuple[str, list[str]]:

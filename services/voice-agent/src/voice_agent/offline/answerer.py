@@ -25,6 +25,7 @@ from voice_agent.offline.matching import (
     match_entries,
     match_items,
     names_inside,
+    sounds_listed,
 )
 from voice_agent.offline.phrases import function_words
 from voice_agent.offline.spoken import words
@@ -36,6 +37,7 @@ _VERY_SURE_ITEM = 0.8  # said although little words stand around the name
 _RIVAL = 0.08  # another item's name this close behind: ask which
 _COVERED, _HALF_COVERED, _ALIKE, _SURE_ENTRY, _SURE_TEXT = 0.7, 0.6, 0.4, 0.62, 0.8
 _CLEAR = 0.74  # clarity of a question about nothing that is known
+_BROKEN = 0.5  # a word below this in the slot: something else was said there
 _MISHEARD = 0.4  # confidence of the whole below which nothing is read into it
 _TRIES = 2  # AskAgains before giving up
 _SMALL_TALK: dict[Talk, str] = {
@@ -71,7 +73,7 @@ def decide(
         _by_item(readings, known, guess, asked)
         or _by_hours(best, known, asked, today)
         or _by_entry(readings, known)
-        or _nothing(best, asked)
+        or _nothing(best, known, asked)
     )
 
 
@@ -118,6 +120,8 @@ def _by_item(
         if asking.kind == "hours":
             continue
         for match in match_items(asking, known):
+            if rank and not match.whole:
+                continue  # a part of a name in a lesser reading is a piece of something else
             candidates.append((match.confidence - 0.01 * rank + (0.1 if match.whole else 0.0), asking, match))
     candidates.sort(key=lambda one: -one[0])
     if not candidates:
@@ -214,9 +218,10 @@ def _by_entry(readings: Sequence[Asking], known: Sequence[Known]) -> Answer | No
     return Answer(text, match.known.passage.id, fact.quote, fact.subject, match.confidence)
 
 
-def _nothing(best: Asking, asked: Sequence[AskAgain]) -> AskAgain | DontKnow:
+def _nothing(best: Asking, known: Sequence[Known], asked: Sequence[AskAgain]) -> AskAgain | DontKnow:
     """Nothing known fits: clearly heard means that the documents are silent."""
-    broken = [word for word in best.slot if word.confidence < 0.5]
+    floor = _SURE_ITEM + 0.05 if best.kind != "other" and sounds_listed(best, known) else _BROKEN
+    broken = [word for word in best.slot if word.confidence < floor]
     if best.content and best.clarity >= _CLEAR and not broken:
         return DontKnow(phrasing.UNKNOWN)
     return _again("unclear", asked)

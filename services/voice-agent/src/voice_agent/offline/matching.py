@@ -17,6 +17,7 @@ from voice_agent.offline.spoken import words
 _ARTICLES = frozenset({"a", "an", "the", "of", "your"})
 _WEAK, _ONLY_IN_TEXT = 0.3, 0.85
 _JUNK, _JUNK_WEIGHT = 0.6, 0.7
+_SURELY_SAID = 0.7
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ def _sure(heard: Sequence[HeardWord]) -> float:
     """Of a name: the mean by letters, but never far above its worst word."""
     letters = sum(len(word.text) for word in heard)
     mean = sum(len(word.text) * word.confidence for word in heard) / letters if letters else 0.0
-    return min(mean, min((word.confidence for word in heard), default=0.0) + 0.25)
+    return min(mean, min((word.confidence for word in heard), default=0.0) + 0.15)
 
 
 def match_items(asking: Asking, known: Sequence[Known]) -> list[ItemMatch]:
@@ -79,9 +80,14 @@ def match_items(asking: Asking, known: Sequence[Known]) -> list[ItemMatch]:
         name = [stem(word) for word in words(one.fact.subject) if word not in _ARTICLES]
         if said == name:
             found.append(ItemMatch(one, _sure(slot), True))
-        elif len(said) < len(name) and _is_part(said, name):
+        elif len(said) < len(name) and _is_part(said, name) and _clean(asking):
             found.append(ItemMatch(one, _sure(slot), False))
     return sorted(found, key=lambda match: (-match.whole, -match.confidence, match.known.rank))
+
+
+def _clean(asking: Asking) -> bool:
+    """Whether every word of the reading was surely said: pieces of an unknown name are taken for little words."""
+    return all(word.confidence >= _SURELY_SAID for word in asking.reading.words)
 
 
 def _is_part(said: Sequence[str], name: Sequence[str]) -> bool:
@@ -102,6 +108,12 @@ def names_inside(asking: Asking, known: Sequence[Known]) -> list[ItemMatch]:
                 found.append(ItemMatch(one, _sure(said[at : at + len(name)]), True))
                 break
     return sorted(found, key=lambda match: (-len(match.known.fact.subject), -match.confidence))
+
+
+def sounds_listed(asking: Asking, known: Sequence[Known]) -> bool:
+    """Whether a word of the slot is also in the name of something with a price: then a half-heard name is likely."""
+    named = {stem(word) for one in known if one.fact.kind == "price" for word in words(one.fact.subject)}
+    return any(stem(word.text) in named for word in asking.slot if word.text not in function_words())
 
 
 def _weight(word: str) -> float:
@@ -132,7 +144,7 @@ def match_entries(asking: Asking, known: Sequence[Known]) -> list[EntryMatch]:
         if strong_asked:
             about = any(_weight(w) == 1.0 and (meaning(w) in subject or meaning(w) in text) for w in asked)
         else:  # "how early should i come": nothing else may stand in the entry's question either
-            about = mine <= subject | text and not subject - mine - weak_meanings()
+            about = not subject - mine - weak_meanings()
         named = any((_weight(w) == 1.0 or not strong_asked) and meaning(w) in subject for w in asked)
         likeness = len(subject & mine) / max(1, len(subject | mine))
         if gained and about:

@@ -15,7 +15,8 @@ AGAIN = (
 )
 UNKNOWN = "I'm sorry, I don't have that in our information. Is there anything else I can help you with?"
 NOT_UNDERSTOOD = (
-    "I'm sorry, I couldn't make that out, so I don't want to guess. Is there anything else I can help you with?"
+    "I'm sorry, I may have misheard you, but I don't have that in our information. "
+    "Is there anything else I can help you with?"
 )
 
 

@@ -63,6 +63,7 @@ _CLOCK = re.compile(rf"\b(\d{{1,2}})[:.](\d{{2}}){_HALF}|\b(\d{{1,2}}):(\d{{2}})
 _DAY_RANGE = re.compile(rf"\b({_DAYS})\.?\s?[-–—]\s?({_DAYS})\b\.?", re.I)
 _LONG_DAY_RANGE = re.compile(r"\b((?:mon|tues|wednes|thurs|fri|satur|sun)day)s?\s?[-–—]\s?(?=\w+day)", re.I)
 _ABBREVIATION = re.compile(r"\b(" + "|".join(re.escape(k.rstrip(".")) for k in _ABBREVIATIONS) + r")\b(\.?)", re.I)
+_TITLES = {"dr", "mr", "mrs", "st"}
 _NEEDS_DOT = {"st", "sun", "sat", "no", "wed", "min", "mr", "mon"}
 _NUMBER_RANGE = re.compile(r"(?<=\d)\s?[-–—]\s?(?=[$€£]?\d)")
 
@@ -153,7 +154,9 @@ def _abbreviation(match: re.Match[str]) -> str:
     if short in {"st", "no"} and not match[2]:
         return match[0]
     full = _ABBREVIATIONS.get(short) or _ABBREVIATIONS[short + "."]
-    return full.capitalize() if match[1][0].isupper() else full
+    # "Dr. Smith" goes on, "takes 30 min." ends a sentence
+    ends = match[2] and short not in _TITLES and re.match(r"\s*$|\s+[A-Z]", match.string[match.end() :])
+    return (full.capitalize() if match[1][0].isupper() else full) + ("." if ends else "")
 
 
 def spoken(text: str) -> str:
