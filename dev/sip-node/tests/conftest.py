@@ -20,6 +20,8 @@ from fleet.process import ProcessSpec
 from fleet.servers import LiveKitServer, RedisServer
 from sip_node.testing.bridge import Bridge, Line, LiveKitAccess, OpenLine
 
+REAL = os.environ.get("LIVEKIT_SIP_BIN", "")
+
 
 def start_bridge(
     host: HostedSupervisor,
@@ -27,13 +29,14 @@ def start_bridge(
     server: LiveKitServer,
     redis: RedisServer,
     stop_signal: signal.Signals = signal.SIGTERM,
+    real: str = "",
+    rtp_ports: int = 60,
     **settings: Any,
 ) -> Bridge:
-    """`settings` are added to the file both programs read; stopping it sends `stop_signal` and waits."""
-    real = os.environ.get("LIVEKIT_SIP_BIN", "")
+    """The node, or the program `real` names. `settings` are added to the file both read; stopping sends `stop_signal`."""
     ports = host.ports
     sip, health, metrics = ports.one(), ports.one(), ports.one()
-    rtp = ports.block(60)
+    rtp = ports.block(rtp_ports)
     values = {
         "api_key": server.api_key,
         "api_secret": server.api_secret,
@@ -46,6 +49,8 @@ def start_bridge(
         "health_port": health,
         "prometheus_port": metrics,
         "max_active_calls": 100,
+        # Otherwise livekit-sip reports UnderLoad, and is never ready, while other processes keep the machine busy.
+        "max_cpu_utilization": 1.0,
         "rtp_draining_idle_timeout": "-1s",
         "rtp_draining_duration": "-1s",
         "logging": {"level": "debug", "json": True},
@@ -71,6 +76,12 @@ def start_bridge(
 @pytest.fixture(scope="session")
 def bridge(server_host: HostedSupervisor, livekit_server: LiveKitServer, livekit_redis: RedisServer) -> Bridge:
     """The session's shared bridge."""
+    return start_bridge(server_host, server_host.folder, livekit_server, livekit_redis, real=REAL)
+
+
+@pytest.fixture(scope="session")
+def node(server_host: HostedSupervisor, livekit_server: LiveKitServer, livekit_redis: RedisServer) -> Bridge:
+    """Always the node, for what only it does."""
     return start_bridge(server_host, server_host.folder, livekit_server, livekit_redis)
 
 
@@ -84,6 +95,7 @@ def impatient_bridge(
         server_host.folder,
         livekit_server,
         livekit_redis,
+        real=REAL,
         media_timeout="1500ms",
         media_timeout_initial="2500ms",
     )
@@ -96,7 +108,19 @@ def own_bridge(
     """Starts a bridge for one test, with settings of its own."""
 
     def start(server: LiveKitServer = livekit_server, redis: RedisServer = livekit_redis, **settings: Any) -> Bridge:
-        return start_bridge(own_servers, own_servers.folder, server, redis, **settings)
+        return start_bridge(own_servers, own_servers.folder, server, redis, real=REAL, **settings)
+
+    return start
+
+
+@pytest.fixture
+def own_node(
+    own_servers: HostedSupervisor, livekit_server: LiveKitServer, livekit_redis: RedisServer
+) -> Callable[..., Bridge]:
+    """Starts a node for one test, with settings of its own."""
+
+    def start(**settings: Any) -> Bridge:
+        return start_bridge(own_servers, own_servers.folder, livekit_server, livekit_redis, **settings)
 
     return start
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from dataclasses import dataclass
 from typing import Final
 
@@ -15,6 +16,7 @@ PCMA: Final = "PCMA/8000"
 TELEPHONE_EVENT: Final = "telephone-event/8000"
 _STATIC: Final = {0: PCMU, 8: PCMA}
 _PRIORITY: Final = {PCMU: 2, PCMA: 1}
+_ODD_LINE: Final = re.compile(r"b=|a=fmtp:(?!\d{1,3} )|a=rtpmap:(?!\d{1,3} [^/\s]+/\d+(/\d+)?\s*$)")
 
 
 class SdpError(ValueError):
@@ -99,8 +101,10 @@ def _parse(body: bytes) -> SdpMessage:
     text = body.decode("utf-8", "replace")
     if not text.startswith("v=0"):
         raise SdpError("the body is not SDP")
+    # aiosipua gives up on the whole description for one odd line that livekit-sip skips.
+    lines = [line for line in text.splitlines() if not _ODD_LINE.match(line)]
     try:
-        return parse_sdp(text)
+        return parse_sdp("\r\n".join(lines))
     except (ValueError, TypeError, IndexError) as error:
         raise SdpError(f"unreadable SDP: {type(error).__name__}") from error
 

@@ -88,6 +88,7 @@ class Line:
         *,
         rule: bool = True,
         each_its_room: bool = False,
+        rule_target: SIPDispatchRule | None = None,
         trunk: dict[str, Any] | None = None,
         ringing_s: float = 0,
         max_call_s: float = 0,
@@ -110,6 +111,7 @@ class Line:
             if each_its_room:
                 single = SIPDispatchRuleIndividual(room_prefix=line.room)
                 target = SIPDispatchRule(dispatch_rule_individual=single)
+            target = rule_target or target
             info = SIPDispatchRuleInfo(**{"rule": target, "trunk_ids": [line.trunk_id], **rule_fields})
             made = await line.lk.sip.create_sip_dispatch_rule(CreateSIPDispatchRuleRequest(dispatch_rule=info))
             line.rule_id = made.sip_dispatch_rule_id

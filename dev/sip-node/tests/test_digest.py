@@ -1,0 +1,57 @@
+"""Digest as livekit-sip checks it."""
+
+from __future__ import annotations
+
+import pytest
+from sip_node.sip.digest import Authenticator, digest_response
+
+pytestmark = pytest.mark.unit
+
+URI = "sip:18880000000@127.0.0.1"
+
+
+RIGHT = "s3cret"
+
+
+def header(nonce: str, username: str = "bob", secret: str = RIGHT, realm: str = "LiveKit") -> str:
+    answer = digest_response(username, realm, secret, "INVITE", URI, nonce)
+    return f'Digest username="{username}", realm="{realm}", nonce="{nonce}", uri="{URI}", response="{answer}"'
+
+
+def test_value_of_rfc_2069() -> None:
+    """The example of RFC 2069 (with the erratum's response): digest without qop."""
+    nonce = "dcd98b7102dd2f0e8b11d0f600bfb0c093"
+    uri = "/dir/index.html"
+    assert digest_response("Mufasa", "testrealm@host.com", "CircleOfLife", "GET", uri, nonce) == (
+        "1949323746fe6a43ef61f9606e7febea"
+    )
+
+
+def test_challenge_and_answers() -> None:
+    auth = Authenticator()
+    challenge = auth.challenge("call-1", "", now_us=17)
+    assert challenge.header == 'Digest realm="LiveKit", nonce="17-call-1", algorithm=MD5'
+    assert auth.verify("call-1", header(challenge.nonce), "INVITE", "bob", "s3cret") == ""
+    assert auth.verify("call-1", header(challenge.nonce, secret="no"), "INVITE", "bob", "s3cret") == "Unauthorized"
+    assert auth.verify("call-1", header(challenge.nonce, username="eve"), "INVITE", "bob", "s3cret") == "Unauthorized"
+    assert auth.verify("call-1", header("another nonce"), "INVITE", "bob", "s3cret") == "Unauthorized"
+    assert auth.verify("call-2", header(challenge.nonce), "INVITE", "bob", "s3cret") == "Bad credentials"
+
+
+@pytest.mark.parametrize("text", ["", "Digest", "Basic Ym9iOnMzY3JldA==", 'Digest username="bob', "Digest =,=,="])
+def test_broken_answers(text: str) -> None:
+    auth = Authenticator()
+    auth.challenge("call-1", "realm", now_us=1)
+    assert auth.verify("call-1", text, "INVITE", "bob", "s3cret") != ""
+
+
+def test_old_challenges_are_forgotten() -> None:
+    auth = Authenticator()
+    first = auth.challenge("call-0", "", now_us=0)
+    for index in range(1, 501):
+        auth.challenge(f"call-{index}", "", now_us=index)
+    assert auth.verify("call-0", header(first.nonce), "INVITE", "bob", "s3cret") == "Bad credentials"
+
+
+def test_a_call_id_cannot_break_out_of_the_header() -> None:
+    assert Authenticator().challenge('a", realm="x', "", now_us=1).nonce == "1-a, realm=x"
