@@ -130,7 +130,7 @@ def _of_framework(request: Request, error: HTTPException, routes: Sequence[BaseR
     if error.status_code == 404:
         return problem_of(NotFound("nothing has this address; GET /v1/openapi.json lists what there is"), instance)
     if error.status_code == 405:
-        allowed = ", ".join(_methods(request, routes))
+        allowed = ", ".join(_methods(request, routes)) or (error.headers or {}).get("Allow", "")
         problem = of_status(405, instance, {"allow": allowed})
         body = json.loads(problem.body)
         body |= {"title": "That method is not for this address", "detail": f"use {allowed}"}

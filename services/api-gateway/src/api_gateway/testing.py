@@ -16,8 +16,8 @@ from switchboard.contracts.base import Service as Name
 from switchboard.contracts.catalogue import RPCS
 from switchboard.contracts.tenants import AUTHENTICATE, Authenticate
 from switchboard.errors import NotAuthenticated, NotFound, SwitchboardError
-from switchboard.http import HttpClient, client
-from switchboard.service import ASGIApp, Service, serve
+from switchboard.http import HttpClient, HttpResponse, client
+from switchboard.service import PROBLEM_JSON, ASGIApp, Service, serve
 
 from api_gateway.main import compose
 from api_gateway.resources import Pace, Resources
@@ -150,3 +150,15 @@ async def _serving(service: Service[Settings], ended: asyncio.Task[int]) -> str:
                     await writer.wait_closed()
                     return f"http://127.0.0.1:{service.port}"
             await asyncio.sleep(0.01)  # nothing tells that a listening socket is served but that it answers
+
+
+def problem(response: HttpResponse, status: int) -> dict[str, Any]:
+    """The problem that ``response`` is; asserts what every one of them has."""
+    assert response.status_code == status, response.text
+    assert response.headers["content-type"] == PROBLEM_JSON
+    found: dict[str, Any] = response.json()
+    assert found["status"] == status
+    assert found["title"]
+    assert found["instance"].endswith(response.headers["x-request-id"])
+    assert response.headers["x-content-type-options"] == "nosniff"
+    return found

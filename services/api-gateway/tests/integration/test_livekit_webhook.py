@@ -13,7 +13,8 @@ import jwt
 import pytest
 import pytest_asyncio
 from api_gateway.settings import Settings
-from api_gateway.testing import Peers, RunningGateway
+from api_gateway.testing import Peers, RunningGateway, Tenant
+from fleet.bus_fixtures import BusServer
 from livekit.api import AccessToken
 from switchboard.bus import Delivery
 from switchboard.contracts.base import Service as Name
@@ -158,7 +159,7 @@ async def test_a_signed_body_that_is_no_event(gateway: RunningGateway, gateway_s
 
 
 async def test_when_the_bus_does_not_take_it_livekit_shall_try_again(
-    gateway: RunningGateway, gateway_settings: Settings, peers: Peers, bus_server: Any
+    gateway: RunningGateway, gateway_settings: Settings, peers: Peers, tenant: Tenant, bus_server: BusServer
 ) -> None:
     body = event()
     for bus in peers.buses.values():
@@ -166,7 +167,9 @@ async def test_when_the_bus_does_not_take_it_livekit_shall_try_again(
     await bus_server.host.akill(bus_server.server.spec.name)
 
     response = await post(gateway, body, signed(gateway_settings, body))
+    others = [await gateway.http.get(path, headers=tenant.headers) for path in ("/v1/tenant", "/v1/live/events")]
 
     assert response.status_code == 503
     assert response.headers["retry-after"]
+    assert [other.status_code for other in others] == [503, 503]
     await bus_server.host.arevive(bus_server.server.spec.name)
