@@ -146,7 +146,7 @@ async def rig(
         bus = await buses.connect(Service.CALL_ORCHESTRATOR)
         tenants = await buses.connect(Service.TENANT_SVC)
         book = SnapshotBook(bus.bucket(SNAPSHOTS), blobs)
-        parts = build(db, bus, book, media, clock, settings or CallsSettings.model_validate({}))
+        parts = build(db, bus, book, media, clock, settings or CallsSettings(database_patience_s=1.5))
         await parts.requests.serve(bus)
         bus.consume(parts.facts.table())
         relay = Relay(db, SCHEMA, bus, clock.monotonic)

@@ -100,6 +100,11 @@ class LiveKitMedia:
             answer = await self._ask(lambda: self._client.room.list_participants(request))
         except _Gone:
             return None
+        if not answer.participants:
+            # LiveKit (1.13) gives an empty list for a room that it has never heard of, too.
+            only = api.ListRoomsRequest(names=[room_name])
+            if not (await self._ask(lambda: self._client.room.list_rooms(only))).rooms:
+                return None
         return [
             Participant(_KINDS.get(found.kind, "other"), dict(found.attributes))
             for found in answer.participants

@@ -9,7 +9,7 @@ from typing import Protocol
 from uuid import UUID
 
 import structlog
-from asyncpg import InterfaceError, PostgresError
+from asyncpg import InterfaceError, InternalClientError, PostgresError
 from switchboard.admission import END_REASON, decide
 from switchboard.clock import Clock
 from switchboard.contracts.calls import (
@@ -40,8 +40,11 @@ from call_orchestrator.calls.repository import EventRecord
 
 _log = structlog.get_logger(__name__)
 
-CANT_RECORD = (Unavailable, SealError, PostgresError, InterfaceError, OSError, TimeoutError)
-"""What keeps a call from being recorded now. A caller doesn't wait for any of it."""
+CANT_RECORD = (Unavailable, SealError, PostgresError, InterfaceError, InternalClientError, OSError, TimeoutError)
+"""What keeps a call from being recorded now. A caller doesn't wait for any of it.
+
+``InternalClientError`` is how asyncpg's pool shows a connection that the server cut while it was being handed out.
+"""
 
 
 class Book(Protocol):

@@ -114,10 +114,11 @@ class Records:
         """The locked call of a fact, opened now when nobody could open it in time. None: its ids are another call's."""
         row = await repository.lock(conn, call_id)
         if row is None:
-            if not await repository.insert(conn, call_id, degraded_id, None, at, degraded=True):
-                return None
+            # Somebody may be opening it right now: the insert waits for them and then finds their row.
+            await repository.insert(conn, call_id, degraded_id, None, at, degraded=True)
             row = await repository.lock(conn, call_id)
-            assert row is not None
+        if row is None:
+            return None
         if row.details.room_sid is None and room_sid is not None:
             await repository.name_room(conn, row.id, room_sid)
         if row.life.lease_expires_at is None and not row.life.over:
