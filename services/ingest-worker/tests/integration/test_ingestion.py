@@ -1,14 +1,19 @@
 from __future__ import annotations
 
 import asyncio
+import random
+import sys
 from io import BytesIO
 from typing import Any
 
 import pytest
 from reportlab.pdfgen.canvas import Canvas
 from switchboard.contracts.documents import DocumentStatus
+from switchboard.testing.drawn_clinic import Item, draw_clinic, misheard
 
 pytestmark = pytest.mark.integration
+
+SEED = 20
 
 FAQ = b"""# Questions
 
@@ -90,3 +95,44 @@ async def test_documents_that_can_t_be_read_fail_with_a_reason_and_are_not_tried
         assert view.reason is not None and words in view.reason
     assert "delivery failed" not in house.log("ingest-worker")
     assert "dead letter" not in house.log("ingest-worker")
+
+
+async def test_callers_questions_find_the_right_passage_in_documents_drawn_at_random(
+    house: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    draw = random.Random(SEED)
+    drawn = draw_clinic(draw)
+    clinic = await house.clinic()
+    documents = await asyncio.gather(
+        clinic.upload("prices.pdf", "application/pdf", drawn.price_list()),
+        clinic.upload("faq.md", "text/markdown", drawn.faq()),
+    )
+    views = await asyncio.gather(*(clinic.ended(document) for document in documents))
+    assert [view.chunks for view in views] == [len(drawn.items), len(drawn.topics)]
+
+    def row(item: Item) -> str:
+        return f"Treatment: {item.name} | Duration: {item.duration} | Price: {item.price}"
+
+    prices = drawn.price_questions(draw, 100)
+    asked = {
+        "price": [(question, row(item)) for question, item in prices],
+        "price, one word misheard": [(misheard(draw, question), row(item)) for question, item in prices],
+        "question": drawn.faq_questions(),
+    }
+    first: dict[str, float] = {}
+    third: dict[str, float] = {}
+    for kind, questions in asked.items():
+        places = [await clinic.headings_and_texts(question) for question, _ in questions]
+        right = [[wanted in passage for passage in found] for found, (_, wanted) in zip(places, questions, strict=True)]
+        first[kind] = sum(marks[:1] == [True] for marks in right) / len(right)
+        third[kind] = sum(any(marks) for marks in right) / len(right)
+        with capsys.disabled():
+            sys.stdout.write(
+                f"\n  retrieval, seed {SEED}: {kind} ({len(right)}): right passage first {first[kind]:.0%}, "
+                f"among three {third[kind]:.0%}"
+            )
+
+    # Far enough below what is measured (100, 79 and 82 per cent first) that another seed passes too.
+    assert first["price"] >= 0.97
+    assert third["price, one word misheard"] >= 0.85
+    assert first["question"] >= 0.65 and third["question"] >= 0.9

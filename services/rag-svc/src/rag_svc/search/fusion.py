@@ -17,21 +17,21 @@ second-best in both methods beat best in one, which is the table row that was as
 
 @dataclass(frozen=True, slots=True)
 class Ranking:
-    """Ids, best first. ``weight`` is how much this ranking counts."""
+    """``hits``: ids, best first, each with how much it counts (0..1). ``weight`` is how much the whole ranking counts."""
 
-    ids: Sequence[UUID]
+    hits: Sequence[tuple[UUID, float]]
     weight: float
 
 
 def fuse(rankings: Sequence[Ranking], limit: int) -> list[tuple[UUID, float]]:
-    """The best ``limit`` ids with their summed ``weight / (OFFSET + rank)``, rank counted from 1.
+    """The best ``limit`` ids with their summed ``weight * share / (OFFSET + rank)``, rank counted from 1.
 
     Equal scores stand in the order in which the rankings first name them, so the result never depends on chance.
     """
     scores: defaultdict[UUID, float] = defaultdict(float)
     for ranking in rankings:
-        for rank, identifier in enumerate(ranking.ids, 1):
-            scores[identifier] += ranking.weight / (OFFSET + rank)
+        for rank, (identifier, share) in enumerate(ranking.hits, 1):
+            scores[identifier] += ranking.weight * share / (OFFSET + rank)
     return sorted(scores.items(), key=lambda item: -item[1])[:limit]
 
 

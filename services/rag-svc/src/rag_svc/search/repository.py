@@ -22,21 +22,25 @@ NEAREST = (
     ") AS hit ORDER BY q.n, hit.distance, hit.id"
 )
 # Full text scored like BM25 with a word counted once per chunk. PostgreSQL's own ts_rank doesn't know that "price" stands
-# in every row of a price list and a treatment's name in one.
+# in every row of a price list and a treatment's name in one. "share" is how much of the question's words the chunk has,
+# by weight; a question whose words are mostly elsewhere or nowhere is better left to the vectors.
 BY_WORDS = (
     "WITH live AS MATERIALIZED ("
     f"SELECT c.id, c.words, length(c.words) AS size FROM {_LIVE}"
     "), whole AS (SELECT count(*) AS n, COALESCE(avg(size), 1) AS size FROM live"
     "), asked AS (SELECT q.n, w.lexeme FROM unnest($1::text[]) WITH ORDINALITY AS q (text, n), "
     "LATERAL unnest(to_tsvector('pg_catalog.english', q.text)) AS w"
-    "), matched AS (SELECT w.lexeme, live.id, live.size, count(*) OVER (PARTITION BY w.lexeme) AS chunks "
-    "FROM (SELECT DISTINCT lexeme FROM asked) AS w JOIN live "
+    "), matched AS (SELECT w.lexeme, live.id, live.size FROM (SELECT DISTINCT lexeme FROM asked) AS w JOIN live "
     r"ON live.words @@ ('''' || replace(replace(w.lexeme, '\', '\\'), '''', '''''') || '''')::tsquery"
-    "), scored AS (SELECT asked.n, m.id, sum("
-    "ln(1 + (whole.n - m.chunks + 0.5) / (m.chunks + 0.5)) * 2.2 / (1 + 1.2 * (0.25 + 0.75 * m.size / whole.size))"
-    ") AS score FROM asked JOIN matched AS m USING (lexeme), whole GROUP BY asked.n, m.id"
-    "), ranked AS (SELECT n, id, row_number() OVER (PARTITION BY n ORDER BY score DESC, id) AS place FROM scored"
-    ") SELECT n, id FROM ranked WHERE place <= $2 ORDER BY n, place"
+    "), weighed AS (SELECT a.n, a.lexeme, ln(1 + (whole.n - df.chunks + 0.5) / (df.chunks + 0.5)) AS weight "
+    "FROM asked AS a, whole, LATERAL (SELECT count(*) AS chunks FROM matched AS m WHERE m.lexeme = a.lexeme) AS df"
+    "), totals AS (SELECT n, sum(weight) AS weight FROM weighed GROUP BY n"
+    "), scored AS (SELECT w.n, m.id, sum(w.weight) AS found, "
+    "sum(w.weight * 2.2 / (1 + 1.2 * (0.25 + 0.75 * m.size / whole.size))) AS score "
+    "FROM weighed AS w JOIN matched AS m USING (lexeme), whole GROUP BY w.n, m.id"
+    "), ranked AS (SELECT n, id, found, row_number() OVER (PARTITION BY n ORDER BY score DESC, id) AS place FROM scored"
+    ") SELECT r.n, r.id, (r.found / t.weight)::float8 AS share FROM ranked AS r JOIN totals AS t USING (n) "
+    "WHERE place <= $2 ORDER BY r.n, place"
 )
 SELECT_PASSAGES = (
     "SELECT c.id, c.document_id, d.name, c.heading, c.text, "
@@ -59,22 +63,26 @@ class Found:
     similarity: float
 
 
-async def nearest(conn: Connection, vectors: Sequence[Vector], model: str, limit: int) -> dict[int, list[UUID]]:
-    """Position of the query (from 0) -> ids of the chunks with the nearest vectors of the same model."""
+Hits = dict[int, list[tuple[UUID, float]]]
+"""Position of the query (from 0) -> ids of chunks, best first, each with how much its rank counts (0..1)."""
+
+
+async def nearest(conn: Connection, vectors: Sequence[Vector], model: str, limit: int) -> Hits:
+    """The chunks with the nearest vectors of the same model."""
     rows = await conn.fetch(NEAREST, list(vectors), model, limit)
-    return _by_query([(row["n"], row["id"]) for row in rows])
+    return _by_query([(row["n"], row["id"], 1.0) for row in rows])
 
 
-async def by_words(conn: Connection, queries: Sequence[str], limit: int) -> dict[int, list[UUID]]:
-    """Position of the query (from 0) -> ids of the chunks that share its rarest words."""
+async def by_words(conn: Connection, queries: Sequence[str], limit: int) -> Hits:
+    """The chunks that share the rarest words of each query."""
     rows = await conn.fetch(BY_WORDS, list(queries), limit)
-    return _by_query([(row["n"], row["id"]) for row in rows])
+    return _by_query([(row["n"], row["id"], row["share"]) for row in rows])
 
 
-def _by_query(rows: Sequence[tuple[int, UUID]]) -> dict[int, list[UUID]]:
-    found: defaultdict[int, list[UUID]] = defaultdict(list)
-    for number, identifier in rows:
-        found[number - 1].append(identifier)
+def _by_query(rows: Sequence[tuple[int, UUID, float]]) -> Hits:
+    found: defaultdict[int, list[tuple[UUID, float]]] = defaultdict(list)
+    for number, identifier, share in rows:
+        found[number - 1].append((identifier, share))
     return found
 
 

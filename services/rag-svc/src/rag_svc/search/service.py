@@ -66,7 +66,7 @@ class Retrieval:
         return SpeechTextsReply(digest=current, texts=tuple(Sealed(text) for text in _fitting(rows)))
 
 
-def _rankings(count: int, near: dict[int, list[UUID]], worded: dict[int, list[UUID]]) -> list[Ranking]:
+def _rankings(count: int, near: repository.Hits, worded: repository.Hits) -> list[Ranking]:
     return [
         Ranking(method.get(position, []), query_weight(position))
         for position in range(count)
