@@ -40,7 +40,7 @@ lint: setup ## style, formatting, who may import whom
 	@.venv/bin/lint-imports
 
 types: setup ## mypy, strict
-	@.venv/bin/mypy .
+	@sh tools/types.sh
 
 unit: setup ## tests without processes and sockets
 	@.venv/bin/pytest -q -m unit
