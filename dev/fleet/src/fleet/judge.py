@@ -7,8 +7,10 @@ price, another treatment) always belong among the candidates. Silence and pieces
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+
+import numpy as np
 
 from fleet.features import COARSE, FINE, local_costs, speech_features, warp
 from fleet.speech import Samples, Synthesizer, Voice
@@ -48,11 +50,23 @@ class Verdict:
 
 
 class Judge:
-    """Compares with the agent's voice."""
+    """Compares with the agent's voice. `split` cuts a text into what the agent speaks in one go (its sentences)."""
 
-    def __init__(self, synthesizer: Synthesizer, agent: Voice) -> None:
+    def __init__(
+        self, synthesizer: Synthesizer, agent: Voice, split: Callable[[str], list[str]] = lambda text: [text]
+    ) -> None:
         self._synthesizer = synthesizer
         self._agent = agent
+        self._split = split
+
+    def sound_of(self, text: str) -> Samples:
+        """How the agent would say this."""
+        return np.concatenate([self._synthesizer.speak(part, self._agent) for part in self._split(text)])
+
+    def seconds_of(self, text: str) -> float:
+        """How long the agent would speak, without the silence at both ends."""
+        spoken = in_samples(self.sound_of(text))
+        return spoken[-1].end - spoken[0].start if spoken else 0.0
 
     def choose(self, heard: Samples, expected: str, others: Sequence[str]) -> Verdict:
         """Whether `expected`, as a whole sentence, is what was heard, rather than one of `others`."""
@@ -96,7 +110,7 @@ class Judge:
         features = speech_features(heard, FINE if anywhere else COARSE)
         rows = []
         for text in candidates:
-            pattern = speech_features(self._synthesizer.speak(text, self._agent), COARSE if anywhere else FINE)
+            pattern = speech_features(self.sound_of(text), COARSE if anywhere else FINE)
             costs = local_costs(pattern, features) if anywhere else local_costs(features, pattern)
             ratio = (
                 len(features) * (FINE if anywhere else COARSE) / max(1, len(pattern) * (COARSE if anywhere else FINE))

@@ -13,6 +13,7 @@ from fleet.layout import CALLS_AT_ONCE, DATABASE, SERVICES, Layout
 from fleet.models import ACOUSTIC, EMBEDDINGS
 from fleet.probes import http_ok
 from fleet.process import ProcessSpec
+from fleet.secret_store import FleetSecrets
 
 MIGRATE = "migrate"
 TOPOLOGY = "topology"
@@ -57,10 +58,16 @@ def migrate_step(layout: Layout) -> ProcessSpec:
     def make_database() -> None:
         asyncio.run(ensure_database(layout.postgres.dsn(), DATABASE))
 
-    env = {"SWITCHBOARD_MIGRATE__ADMIN_DSN": layout.postgres.dsn(DATABASE)}
-    for role, password in layout.secrets.roles.items():
-        env[f"SWITCHBOARD_MIGRATE__PASSWORDS__{role.upper()}"] = password
+    env = migrate_environment(layout.postgres.dsn(DATABASE), layout.secrets)
     return step(MIGRATE, env, after=(layout.postgres.spec.name,), prepare=make_database)
+
+
+def migrate_environment(dsn: str, secrets: FleetSecrets) -> dict[str, str]:
+    """What the migrations need: the superuser's DSN, and a password for each role that they make."""
+    env = {"SWITCHBOARD_MIGRATE__ADMIN_DSN": dsn}
+    for role, password in secrets.roles.items():
+        env[f"SWITCHBOARD_MIGRATE__PASSWORDS__{role.upper()}"] = password
+    return env
 
 
 def topology_step(layout: Layout) -> ProcessSpec:

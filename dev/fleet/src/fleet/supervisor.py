@@ -43,7 +43,7 @@ class ProcessStatus:
 class Supervisor:
     """A set of processes, one log file each under `log_folder`.
 
-    Use as an async context manager: leaving it stops everything, last started first.
+    Use as an async context manager: leaving it stops everything, in the reverse of the order of starting.
     """
 
     def __init__(self, log_folder: Path, on_event: Callable[[Event], None] | None = None) -> None:
@@ -225,14 +225,21 @@ class Supervisor:
         await self._start_one(self._specs[name])
 
     async def close(self) -> None:
-        """Stops everything, last started first."""
-        for name in reversed(self._started):
-            process = self._running[name]
-            if process.exited.done():
-                process.stopping = True
-                await process.stop()
-            else:
-                await self.stop(name)
+        """Stops everything, each as soon as nobody who needs it runs any more."""
+        left = set(self._started)
+        while left:
+            needed = {name for other in left for name in self._specs[other].after}
+            free = left - needed
+            await asyncio.gather(*(self._close_one(name) for name in free))
+            left -= free
+
+    async def _close_one(self, name: str) -> None:
+        process = self._running[name]
+        if process.exited.done():
+            process.stopping = True
+            await process.stop()
+        else:
+            await self.stop(name)
 
 
 def check_order(specs: Iterable[ProcessSpec]) -> None:

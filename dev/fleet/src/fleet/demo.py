@@ -1,0 +1,100 @@
+"""`make demo`: the whole fleet, a clinic nobody has seen before, one real phone call, a verdict."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+import shutil
+import time
+from pathlib import Path
+
+from rich.console import Console
+
+from fleet.api import SwitchboardApi
+from fleet.call import CallOutcome, Phone, agent_judge, judged_call
+from fleet.draw import Clinic, draw_clinic
+from fleet.files import FleetFiles
+from fleet.layout import Layout, lay_out
+from fleet.onboarding import AGENT_VOICE, onboard
+from fleet.ports import PortPool
+from fleet.services import all_specs
+from fleet.speech import Synthesizer
+from fleet.supervisor import Supervisor
+from fleet.view import View, turn_of
+
+KEPT_RUNS = 3
+
+
+def new_run_folder() -> Path:
+    """A folder for this run below `var/demo`; of earlier runs the newest few stay, for their recordings and logs."""
+    root = FleetFiles.var() / "demo"
+    root.mkdir(exist_ok=True)
+    finished = sorted(path for path in root.iterdir() if path.is_dir() and not running(path))
+    for old in finished[: max(0, len(finished) - KEPT_RUNS + 1)]:
+        shutil.rmtree(old, ignore_errors=True)
+    folder = root / f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}"
+    folder.mkdir(mode=0o700)
+    return folder
+
+
+def running(folder: Path) -> bool:
+    """Whether the process that made this folder still lives."""
+    return Path(f"/proc/{folder.name.rpartition('-')[2]}").exists()
+
+
+async def run_demo(seed: int | None) -> int:
+    """0 when the caller heard right answers to everything, 1 when not. FleetError when it didn't come to that."""
+    seed = secrets.randbelow(1_000_000) if seed is None else seed
+    clinic = draw_clinic(seed)
+    folder = new_run_folder()
+    view = View(Console())
+    began = time.monotonic()
+    view.line(f"seed {seed} (SEED={seed} repeats this clinic); files in {folder}")
+    with PortPool() as ports:
+        layout = lay_out(folder, ports)
+        view.heading("Starting the fleet")
+        async with Supervisor(layout.logs, view.process) as supervisor:
+            await supervisor.start(*all_specs(layout))
+            outcome = await supervisor.guard(onboard_and_call(layout, clinic, ports, view, began))
+            view.heading("Stopping")
+    return report(outcome, folder, view)
+
+
+async def onboard_and_call(layout: Layout, clinic: Clinic, ports: PortPool, view: View, began: float) -> CallOutcome:
+    """Everything between the fleet being up and the call being over."""
+    view.heading(f"Onboarding {clinic.name} through {layout.api_url}")
+    async with SwitchboardApi.open(layout.api_url) as api:
+        await onboard(api, clinic, lambda text: view.line(f"  {text}"))
+        judge = await asyncio.to_thread(agent_judge, Synthesizer(layout.folder / "speech-judge"), AGENT_VOICE)
+        sip = layout.sip
+        kind = "LiveKit SIP" if sip.real else "the SIP node in LiveKit SIP's place"
+        view.heading(f"Calling, over {kind}, {time.monotonic() - began:.0f} s after the start")
+        place = Phone(layout.folder / "phone", sip.host, sip.port, ports)
+        outcome = await judged_call(api, clinic, place, judge, view)
+    view.heading("Where the time went, from the caller's last sound")
+    for exchange in outcome.exchanges:
+        view.waterfall(exchange, turn_of(exchange, outcome.record) if outcome.record else None)
+    if outcome.record is not None:
+        view.heading("The call's record, read back through the API")
+        view.record(outcome.record)
+    return outcome
+
+
+def report(outcome: CallOutcome, folder: Path, view: View) -> int:
+    """The verdict, and where the recording is."""
+    view.heading("What the caller heard, judged from the sound")
+    for exchange in outcome.last_of_each:
+        view.judged(exchange)
+    if outcome.recording is not None:
+        kept = folder / "heard.wav"
+        shutil.copyfile(outcome.recording, kept)
+        view.line(f"\n  listen: {kept}")
+    complaints = outcome.complaints()
+    if complaints:
+        view.line("\n[red]The demo failed:[/red]")
+        for complaint in complaints:
+            view.line(f"  - {complaint}")
+        return 1
+    view.line("\n[green]The caller heard the right answers.[/green]")
+    return 0
