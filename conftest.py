@@ -1,3 +1,3 @@
 """Real servers for the integration tests of every package."""
 
-pytest_plugins = ["fleet.fixtures", "fleet.bus_fixtures", "switchboard.testing.fixtures"]
+pytest_plugins = ["fleet.fixtures", "fleet.bus_fixtures", "fleet.e2e", "switchboard.testing.fixtures"]
