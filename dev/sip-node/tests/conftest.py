@@ -80,8 +80,12 @@ def bridge(server_host: HostedSupervisor, livekit_server: LiveKitServer, livekit
 
 
 @pytest.fixture(scope="session")
-def node(server_host: HostedSupervisor, livekit_server: LiveKitServer, livekit_redis: RedisServer) -> Bridge:
+def node(
+    bridge: Bridge, server_host: HostedSupervisor, livekit_server: LiveKitServer, livekit_redis: RedisServer
+) -> Bridge:
     """Always the node, for what only it does."""
+    if not bridge.real:
+        return bridge
     return start_bridge(server_host, server_host.folder, livekit_server, livekit_redis)
 
 

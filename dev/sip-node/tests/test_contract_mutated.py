@@ -16,7 +16,7 @@ from sip_node.testing.uac import Caller, SipSocket, sdp_offer
 pytestmark = pytest.mark.integration
 
 COUNT = int(os.environ.get("SIP_MUTATIONS", "200"))
-BATCH = 40
+BATCH = 70
 OFFER = sdp_offer("127.0.0.1", 9)
 SPLICES = (
     b"\r\n",
@@ -64,7 +64,7 @@ def mutate(data: bytes, rng: random.Random) -> bytes:
 
 def message(line: Line, dropped: Line, socket: SipSocket, rng: random.Random) -> bytes:
     """A mutated INVITE (mostly to a number whose calls are dropped, so that few rooms are made) or other request."""
-    number = line.number if rng.random() < 0.15 else dropped.number
+    number = line.number if rng.random() < 0.1 else dropped.number
     caller = Caller(socket, line.sip, number, call_id=f"{rng.getrandbits(64):x}", from_tag=f"{rng.getrandbits(32):x}")
     method = rng.choice(("INVITE",) * 6 + ("BYE", "ACK", "CANCEL", "OPTIONS"))
     if method in ("BYE", "ACK"):

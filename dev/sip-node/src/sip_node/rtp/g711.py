@@ -26,32 +26,31 @@ def _alaw_to_linear(code: int) -> int:
     return magnitude if code & 0x80 else -magnitude
 
 
-def _linear_to_ulaw(sample: int) -> int:
-    sign = 0x80 if sample < 0 else 0
-    magnitude = min(abs(sample), 32635) + 0x84
-    exponent = magnitude.bit_length() - 8
+def _ulaw_codes(samples: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
+    sign = np.where(samples < 0, 0x80, 0)
+    magnitude = np.minimum(np.abs(samples), 32635) + 0x84
+    exponent = np.frexp(magnitude)[1] - 8  # frexp's exponent is the bit length
     mantissa = (magnitude >> (exponent + 3)) & 0x0F
-    return ~(sign | exponent << 4 | mantissa) & 0xFF
+    codes: npt.NDArray[np.int32] = ~(sign | exponent << 4 | mantissa) & 0xFF
+    return codes
 
 
-def _linear_to_alaw(sample: int) -> int:
-    sign = 0x80 if sample >= 0 else 0
+def _alaw_codes(samples: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
+    sign = np.where(samples >= 0, 0x80, 0)
     # One's complement of a negative sample keeps the codes symmetrical: -1 belongs to the first step below zero.
-    magnitude = (sample if sample >= 0 else ~sample) >> 4
-    if magnitude < 32:
-        exponent, mantissa = magnitude >> 4, magnitude & 0x0F
-    else:
-        exponent = magnitude.bit_length() - 4
-        mantissa = (magnitude >> (exponent - 1)) & 0x0F
-    return (sign | exponent << 4 | mantissa) ^ 0x55
+    magnitude = np.where(samples >= 0, samples, ~samples) >> 4
+    exponent = np.maximum(np.frexp(magnitude)[1] - 4, 0)
+    mantissa = (magnitude >> np.maximum(exponent - 1, 0)) & 0x0F
+    codes: npt.NDArray[np.int32] = (sign | exponent << 4 | mantissa) ^ 0x55
+    return codes
 
 
 _ULAW_DECODE: Final = np.array([_ulaw_to_linear(code) for code in range(256)], dtype=np.int16)
 _ALAW_DECODE: Final = np.array([_alaw_to_linear(code) for code in range(256)], dtype=np.int16)
-# Indexed by the sample's bits as an unsigned number.
-_SIGNED: Final = range(-32768, 32768)
-_ULAW_ENCODE: Final = np.roll(np.array([_linear_to_ulaw(sample) for sample in _SIGNED], dtype=np.uint8), 32768)
-_ALAW_ENCODE: Final = np.roll(np.array([_linear_to_alaw(sample) for sample in _SIGNED], dtype=np.uint8), 32768)
+# Indexed by the sample's bits as an unsigned number: 0 to 32767, then -32768 to -1.
+_BY_BITS: Final = np.concatenate((np.arange(32768), np.arange(-32768, 0))).astype(np.int32)
+_ULAW_ENCODE: Final = _ulaw_codes(_BY_BITS).astype(np.uint8)
+_ALAW_ENCODE: Final = _alaw_codes(_BY_BITS).astype(np.uint8)
 
 
 class Codec:

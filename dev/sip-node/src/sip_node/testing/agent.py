@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from livekit import api, rtc
 
-from sip_node.testing.media import tone
+from sip_node.testing.media import resample, tone
 
 Samples = npt.NDArray[np.int16]
 RATE = 48000
@@ -51,6 +51,13 @@ class RoomAgent:
         options = rtc.TrackPublishOptions(source=rtc.TrackSource.SOURCE_MICROPHONE)
         await self.room.local_participant.publish_track(track, options)
         self._spawn(self._play(hertz))
+
+    async def say(self, samples: Samples, rate: int) -> None:
+        """Publish a track and say these samples once, then be silent."""
+        track = rtc.LocalAudioTrack.create_audio_track("agent", self._source)
+        options = rtc.TrackPublishOptions(source=rtc.TrackSource.SOURCE_MICROPHONE)
+        await self.room.local_participant.publish_track(track, options)
+        self._spawn(self._say(resample(samples, rate, RATE)))
 
     async def leave(self) -> None:
         for task in tuple(self._tasks):
@@ -114,6 +121,13 @@ class RoomAgent:
                 self._changed.set()
         finally:
             await stream.aclose()
+
+    async def _say(self, samples: Samples) -> None:
+        await self.see("status", "active")
+        size = RATE // 50
+        for start in range(0, len(samples) - size, size):
+            frame = rtc.AudioFrame(samples[start : start + size].tobytes(), RATE, 1, size)
+            await self._source.capture_frame(frame)
 
     async def _play(self, hertz: float) -> None:
         wave, size = tone(hertz, 1.0, RATE), RATE // 50
