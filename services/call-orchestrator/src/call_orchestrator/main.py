@@ -40,7 +40,10 @@ from call_orchestrator.watch.driver import Watch
 from call_orchestrator.watch.ledger import Ledger
 
 SCHEMA = "calls"
+PRUNE_EVERY_S = 3600.0
 KEEP_ATTEMPTS = timedelta(days=1)
+KEEP_MESSAGES = timedelta(days=14)
+"""Twice as long as the stream keeps a fact that could come again."""
 KEEP_UNMATCHED = timedelta(days=90)
 
 OpenMedia = Callable[[LiveKitSettings, str], AbstractAsyncContextManager[Media]]
@@ -58,18 +61,23 @@ class Parts:
     housekeeping: Housekeeping
 
 
-@dataclass(frozen=True, slots=True)
 class Housekeeping:
     """What each sweep does besides looking at rooms."""
 
-    admission: Admission
-    ledger: Ledger
-    drain: Drain
+    def __init__(self, admission: Admission, ledger: Ledger, drain: Drain, clock: Clock) -> None:
+        self._admission = admission
+        self._ledger = ledger
+        self._drain = drain
+        self._clock = clock
+        self._pruned_at: float | None = None
 
     async def __call__(self) -> None:
-        self.drain.on = await self.ledger.draining()
-        await self.admission.flush()
-        await self.ledger.prune(KEEP_ATTEMPTS, KEEP_UNMATCHED)
+        self._drain.on = await self._ledger.draining()
+        await self._admission.flush()
+        now = self._clock.monotonic()
+        if self._pruned_at is None or now - self._pruned_at >= PRUNE_EVERY_S:
+            await self._ledger.prune(KEEP_ATTEMPTS, KEEP_MESSAGES, KEEP_UNMATCHED)
+            self._pruned_at = now
 
 
 def build(db: Database, bus: Bus, book: Book, media: Media, clock: Clock, settings: CallsSettings) -> Parts:
@@ -91,7 +99,7 @@ def build(db: Database, bus: Bus, book: Book, media: Media, clock: Clock, settin
         admission=admission,
         watch=watch,
         operations=Operations(db, ledger, watch, admission, drain, bus.dead_letters, clock),
-        housekeeping=Housekeeping(admission, ledger, drain),
+        housekeeping=Housekeeping(admission, ledger, drain, clock),
     )
 
 

@@ -89,6 +89,10 @@ async def test_the_process_admits_and_shows_operators_what_goes_on(
     assert NUMBER not in str(live)
     nobodys = (await running.get("/ops/unmatched-calls", headers=HEADERS)).json()
     assert nobodys[0]["dialled"] == "+15557654321"
+    earlier = await running.get("/ops/unmatched-calls", params={"before": "2026-01-01T00:00:00Z"}, headers=HEADERS)
+    assert earlier.json() == []
+    naive = await running.get("/ops/unmatched-calls", params={"before": "2026-01-01T00:00:00"}, headers=HEADERS)
+    assert naive.status_code in (400, 422)
     assert (await running.get("/health/ready")).status_code == 200
 
 

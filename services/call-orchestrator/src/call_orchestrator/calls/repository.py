@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -99,6 +99,7 @@ VALUES (NULLIF(current_setting('app.tenant_id', true), '')::uuid, $1, $2, 'end',
 SETTLE_COMMAND = """UPDATE calls.commands SET outcome = $3, done_at = $4
 WHERE call_id = $1 AND epoch = $2 AND name = 'end'"""
 
+PRUNE_INBOX = "SELECT calls.inbox_prune($1)"
 ERASE_TENANT = "SELECT calls.erase_tenant($1)"
 
 
@@ -327,6 +328,11 @@ async def add_command(conn: Connection, call_id: UUID, epoch: int, requested_by:
 
 async def settle_command(conn: Connection, call_id: UUID, epoch: int, outcome: str, at: datetime) -> None:
     await conn.execute(SETTLE_COMMAND, call_id, epoch, outcome, at)
+
+
+async def prune_inbox(conn: Connection, keep: timedelta) -> None:
+    """Forget messages older than the stream that could bring them again."""
+    await conn.execute(PRUNE_INBOX, keep)
 
 
 async def erase_tenant(conn: Connection, tenant_id: UUID) -> int:

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import hmac
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Annotated, Any
 
 from litestar import Router, get, post, put
 from litestar.connection import ASGIConnection
+from litestar.di import Provide
 from litestar.handlers import BaseRouteHandler
 from litestar.params import Parameter
 from pydantic import AwareDatetime, BaseModel, ConfigDict
@@ -77,63 +77,75 @@ class Guard:
             raise NotAuthenticated("these are the operators' pages: send their token as a bearer token")
 
 
+@get("/live-calls")
+async def live_calls(operations: Operations) -> list[LiveCallView]:
+    return [
+        LiveCallView(
+            tenant_id=call.tenant_id.hex,
+            call_id=call.id.hex,
+            room_sid=call.room_sid,
+            state=call.state,
+            epoch=call.epoch,
+            started_at=call.started_at,
+            answered_at=call.answered_at,
+            lease_expires_at=call.lease_expires_at,
+        )
+        for call in await operations.live()
+    ]
+
+
+@get("/unmatched-calls")
+async def unmatched_calls(
+    operations: Operations, before: AwareDatetime | None = None, limit: Annotated[int, Parameter(ge=1, le=MOST)] = 100
+) -> list[UnmatchedView]:
+    return [
+        UnmatchedView(
+            call_id=call.id.hex,
+            room_sid=call.room_sid,
+            sip_call_id=call.sip_call_id,
+            trunk=call.trunk,
+            carrier_account=call.carrier_account,
+            dialled=call.dialled,
+            caller=call.caller,
+            reason=call.reason,
+            attempts=call.attempts,
+            first_at=call.first_at,
+            last_at=call.last_at,
+        )
+        for call in await operations.unmatched(before, limit)
+    ]
+
+
+@get("/drain")
+async def get_drain(operations: Operations) -> DrainView:
+    return DrainView(on=await operations.draining())
+
+
+@put("/drain")
+async def put_drain(data: DrainView, operations: Operations) -> DrainView:
+    await operations.drain(data.on)
+    return DrainView(on=data.on)
+
+
+@get("/dead-letters")
+async def dead_letters(
+    operations: Operations, limit: Annotated[int, Parameter(ge=1, le=MOST)] = 100
+) -> list[DeadLetter]:
+    return await operations.dead_letters(limit)
+
+
+@post("/reconcile", status_code=200)
+async def reconcile(operations: Operations) -> ReconciledView:
+    rooms, written = await operations.reconcile()
+    return ReconciledView(rooms=rooms, written=written)
+
+
 def router(operations: Operations, token: str) -> Router:
     """The routes; ``token`` opens them."""
-
-    @get("/live-calls")
-    async def live_calls() -> list[LiveCallView]:
-        return [
-            LiveCallView(
-                tenant_id=call.tenant_id.hex,
-                call_id=call.id.hex,
-                room_sid=call.room_sid,
-                state=call.state,
-                epoch=call.epoch,
-                started_at=call.started_at,
-                answered_at=call.answered_at,
-                lease_expires_at=call.lease_expires_at,
-            )
-            for call in await operations.live()
-        ]
-
-    @get("/unmatched-calls")
-    async def unmatched_calls(
-        before: datetime | None = None, limit: Annotated[int, Parameter(ge=1, le=MOST)] = 100
-    ) -> list[UnmatchedView]:
-        return [
-            UnmatchedView(
-                call_id=call.id.hex,
-                room_sid=call.room_sid,
-                sip_call_id=call.sip_call_id,
-                trunk=call.trunk,
-                carrier_account=call.carrier_account,
-                dialled=call.dialled,
-                caller=call.caller,
-                reason=call.reason,
-                attempts=call.attempts,
-                first_at=call.first_at,
-                last_at=call.last_at,
-            )
-            for call in await operations.unmatched(before, limit)
-        ]
-
-    @get("/drain")
-    async def get_drain() -> DrainView:
-        return DrainView(on=await operations.draining())
-
-    @put("/drain")
-    async def put_drain(data: DrainView) -> DrainView:
-        await operations.drain(data.on)
-        return DrainView(on=data.on)
-
-    @get("/dead-letters")
-    async def dead_letters(limit: Annotated[int, Parameter(ge=1, le=MOST)] = 100) -> list[DeadLetter]:
-        return await operations.dead_letters(limit)
-
-    @post("/reconcile", status_code=200)
-    async def reconcile() -> ReconciledView:
-        rooms, written = await operations.reconcile()
-        return ReconciledView(rooms=rooms, written=written)
-
-    handlers = [live_calls, unmatched_calls, get_drain, put_drain, dead_letters, reconcile]
-    return Router(path="/ops", route_handlers=handlers, guards=[Guard(token)], include_in_schema=False)
+    return Router(
+        path="/ops",
+        route_handlers=[live_calls, unmatched_calls, get_drain, put_drain, dead_letters, reconcile],
+        guards=[Guard(token)],
+        dependencies={"operations": Provide(lambda: operations, sync_to_thread=False)},
+        include_in_schema=False,
+    )

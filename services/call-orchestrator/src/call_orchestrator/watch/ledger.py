@@ -126,10 +126,11 @@ class Ledger:
         async with self._db.platform() as conn:
             return await dispatches.claim_attempt(conn, room_sid, attempt, self._clock.now())
 
-    async def prune(self, keep: timedelta, keep_unmatched: timedelta) -> None:
-        """Forget attempts and nobody's calls that are older than that."""
+    async def prune(self, keep_attempts: timedelta, keep_messages: timedelta, keep_unmatched: timedelta) -> None:
+        """Forget attempts, handled messages and nobody's calls that are older than that."""
         async with self._db.platform() as conn:
-            await dispatches.prune(conn, self._clock.now(), keep)
+            await dispatches.prune(conn, self._clock.now(), keep_attempts)
+            await repository.prune_inbox(conn, keep_messages)
             await unmatched.prune(conn, keep_unmatched)
 
     async def draining(self) -> bool:
