@@ -25,7 +25,7 @@ from tenant_svc.numbers.handlers import serve_numbers
 from tenant_svc.numbers.service import Numbers
 from tenant_svc.operators.endpoints import operators_router
 from tenant_svc.reconciler.handlers import waker
-from tenant_svc.reconciler.service import Policy, Reconciler
+from tenant_svc.reconciler.service import Outcome, Policy, Reconciler
 from tenant_svc.settings import Settings
 from tenant_svc.snapshots.service import Projection
 from tenant_svc.store import SCHEMA, Store
@@ -81,11 +81,20 @@ async def _reconcilers(service: Service[Settings], db: Database, bus: Bus) -> li
         ringing_timeout_s=settings.ringing_timeout_s,
         max_call_s=settings.max_call_s,
     )
+    rounds = service.metrics.counter(
+        "reconciler.rounds", "Rounds over a LiveKit's trunks and rules", ("cell", "outcome")
+    )
+    writes = service.metrics.counter("reconciler.writes", "Trunks and rules created, replaced or deleted", ("cell",))
+
+    def told(outcome: Outcome) -> None:
+        rounds.labels(outcome.cell, "ok" if outcome.ok else "failed").inc()
+        writes.labels(outcome.cell).inc(outcome.created + outcome.replaced + outcome.deleted)
+
     cells: dict[str, LiveKitSettings] = {settings.cell: service.settings.livekit, **service.settings.cells}
     made: list[Reconciler] = []
     for cell, livekit in cells.items():
         sip = await service.enter(LiveKitSip.open(livekit))
-        reconciler = Reconciler(cell, sip, db, bus.keyring, policy, service.clock)
+        reconciler = Reconciler(cell, sip, db, bus.keyring, policy, service.clock, told)
         service.health.degradable(f"reconciler-{cell}", reconciler.check)
         service.background(f"reconcile {cell}", reconciler.run(settings.every_s))
         made.append(reconciler)

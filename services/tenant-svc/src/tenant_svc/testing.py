@@ -117,5 +117,17 @@ class TenantSvc:
         finally:
             await conn.close()
 
+    async def settled(self) -> None:
+        """Returns when the service has consumed everything that it published: nothing is on its way to the buckets."""
+        outstanding = (
+            "SELECT 1 FROM tenancy.outbox AS o WHERE o.subject LIKE '%.config.published' AND NOT EXISTS "
+            "(SELECT 1 FROM tenancy.inbox AS i WHERE i.tenant_id = o.tenant_id AND i.message_id = o.id)"
+        )
+
+        async def nothing_outstanding() -> bool:
+            return not await self.rows(outstanding)
+
+        await until(nothing_outstanding)
+
     async def operate(self, method: str, path: str, token: str = OPERATORS_TOKEN) -> Any:
         return await self.http.request(method, path, headers={"authorization": f"Bearer {token}"})

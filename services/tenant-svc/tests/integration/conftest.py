@@ -17,7 +17,7 @@ from switchboard.service import Service, serve
 from switchboard.settings import BlobSettings, HttpSettings, LiveKitSettings
 from switchboard.testing.database import MigratedDatabase
 from tenant_svc.main import compose
-from tenant_svc.settings import OperatorsSettings, PlatformSettings, Settings
+from tenant_svc.settings import OperatorsSettings, PlatformSettings, ProjectionSettings, Settings
 from tenant_svc.testing import OPERATORS_TOKEN, TenantSvc, until
 
 NOBODY_THERE = LiveKitSettings(url="ws://127.0.0.1:9", api_key="key", api_secret=SecretStr("s" * 32))
@@ -25,7 +25,7 @@ NOBODY_THERE = LiveKitSettings(url="ws://127.0.0.1:9", api_key="key", api_secret
 
 @pytest_asyncio.fixture
 async def settings(bus_server: BusServer, migrated: MigratedDatabase, tmp_path: Path) -> Settings:
-    """Without a LiveKit: the service must live without one."""
+    """Without a LiveKit: the service must live without one. No sweep fills a bucket that a test has emptied."""
     values: dict[str, Any] = {
         "http": HttpSettings(port=0),
         "database": migrated.settings("tenant_svc", max_pool=8),
@@ -34,6 +34,7 @@ async def settings(bus_server: BusServer, migrated: MigratedDatabase, tmp_path: 
         "livekit": NOBODY_THERE,
         "blobs": BlobSettings(url=f"file://{tmp_path}/blobs"),
         "platform": PlatformSettings(carrier_addresses=("127.0.0.1/32",)),
+        "projection": ProjectionSettings(sweep_s=3600),
         "operators": OperatorsSettings(token=SecretStr(OPERATORS_TOKEN)),
     }
     return Settings(**values)

@@ -72,3 +72,5 @@ async def test_without_livekit_the_service_is_ready_and_says_what_it_lacks(tenan
     assert (answer.status_code, answer.json()["status"]) == (200, "degraded")
     [last] = (await tenant_svc.operate("GET", "/ops/reconcile")).json()["cells"]
     assert (last["ok"], last["error"]) == (False, "Unavailable")
+    metrics = (await tenant_svc.http.get("/metrics")).text
+    assert 'reconciler_rounds_total{cell="default",outcome="failed"}' in metrics

@@ -72,11 +72,25 @@ class Outcome:
     error: str = ""
 
 
-class Reconciler:
-    """One per media cell."""
+def _nobody(_outcome: Outcome) -> None:
+    return
 
-    def __init__(self, cell: str, sip: Sip, db: Database, keys: DataKeys, policy: Policy, clock: Clock) -> None:
+
+class Reconciler:
+    """One per media cell. ``told`` hears of every round, for metrics."""
+
+    def __init__(
+        self,
+        cell: str,
+        sip: Sip,
+        db: Database,
+        keys: DataKeys,
+        policy: Policy,
+        clock: Clock,
+        told: Callable[[Outcome], None] = _nobody,
+    ) -> None:
         self.cell = cell
+        self._told = told
         self._sip = sip
         self._db = db
         self._keys = keys
@@ -116,6 +130,7 @@ class Reconciler:
             self.last = before or Outcome(self.cell, self._clock.now(), ok=False, error="Busy")
         except (SwitchboardError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
             self.last = Outcome(self.cell, self._clock.now(), ok=False, error=type(error).__name__)
+        self._told(self.last)
         self._tell(before, self.last)
         return self.last
 
