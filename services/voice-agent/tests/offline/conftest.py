@@ -27,9 +27,9 @@ def speech_model() -> SpeechModel:
 
 @pytest.fixture(scope="session")
 def acoustic(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The stock model adapted to eighty sentences: a tenth of the real recipe's work, good enough for clear speech."""
+    """The stock model adapted to forty sentences: a tenth of the real recipe's work, good enough for clear speech."""
     folder = tmp_path_factory.mktemp("acoustic") / "model"
-    adapt(folder, Recipe(sentences=80, voices=("en-us", "en-gb")))
+    adapt(folder, Recipe(sentences=40, voices=("en-us", "en-gb")))
     return folder
 
 

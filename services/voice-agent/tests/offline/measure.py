@@ -230,7 +230,7 @@ async def run(acoustic: Path | None, seeds: range, *, verbose: bool) -> None:
         began = time.perf_counter()
         model = build_language_model([f"# {p.heading}\n{p.text}" for p in place.passages], names=["Harbor Clinic"])
         building.append(time.perf_counter() - began)
-        ear = Ear(acoustic=acoustic, seed=seed)
+        ear = Ear(acoustic=acoustic, seed=seed, timeout=120)
         await ear.load(model)
         dice = random.Random(seed)
         for question in place.questions:

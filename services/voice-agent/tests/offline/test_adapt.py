@@ -27,7 +27,7 @@ def test_the_stock_model_s_files_are_read_and_written(tmp_path: Path) -> None:
 
 
 def test_an_adapted_model_is_complete_and_made_once(acoustic: Path) -> None:
-    recipe = Recipe(sentences=80, voices=("en-us", "en-gb"))
+    recipe = Recipe(sentences=40, voices=("en-us", "en-gb"))
     assert json.loads((acoustic / "recipe.json").read_text())["digest"] == recipe.digest
     assert "-cmninit" in (acoustic / "feat.params").read_text()
     before = (acoustic / "means").stat().st_mtime_ns

@@ -37,7 +37,7 @@ _VERY_SURE_ITEM = 0.8  # said although little words stand around the name
 _RIVAL = 0.08  # another item's name this close behind: ask which
 _COVERED, _HALF_COVERED, _ALIKE, _SURE_ENTRY, _SURE_TEXT = 0.7, 0.6, 0.4, 0.62, 0.8
 _CLEAR = 0.74  # clarity of a question about nothing that is known
-_BROKEN = 0.5  # a word below this in the slot: something else was said there
+_BROKEN = 0.5  # a word below this: something else was said there
 _MISHEARD = 0.4  # confidence of the whole below which nothing is read into it
 _TRIES = 2  # AskAgains before giving up
 _SMALL_TALK: dict[Talk, str] = {
@@ -222,6 +222,7 @@ def _nothing(best: Asking, known: Sequence[Known], asked: Sequence[AskAgain]) ->
     """Nothing known fits: clearly heard means that the documents are silent."""
     floor = _SURE_ITEM + 0.05 if best.kind != "other" and sounds_listed(best, known) else _BROKEN
     broken = [word for word in best.slot if word.confidence < floor]
+    broken += [word for word in best.reading.words if word.confidence < _BROKEN]
     if best.content and best.clarity >= _CLEAR and not broken:
         return DontKnow(phrasing.UNKNOWN)
     return _again("unclear", asked)

@@ -29,6 +29,7 @@ from voice_agent.offline.pronounce import model_folder
 from voice_agent.offline.sound import EAR_RATE
 
 _LONGEST_UTTERANCE = 30 * EAR_RATE * 2  # bytes kept for a replacement; older audio is dropped
+_INTERIM_PATIENCE = 0.5  # seconds
 _START_TIMEOUT = 20.0  # seconds: a cold interpreter on a busy machine
 Pcm = bytes | memoryview | NDArray[np.int16]
 
@@ -123,7 +124,7 @@ class Ear:
     that an answer may take before the child counts as stuck.
     """
 
-    def __init__(self, *, acoustic: Path | None, seed: int, timeout: float = 2.0) -> None:
+    def __init__(self, *, acoustic: Path | None, seed: int, timeout: float = 5.0) -> None:
         self._acoustic = acoustic or model_folder() / "en-us"
         self._seed = seed
         self._timeout = timeout
@@ -131,6 +132,7 @@ class Ear:
         self._child: _Child | None = None
         self._said = bytearray()
         self._open = False
+        self._interim = ""
         self._resampler: rtc.AudioResampler | None = None
         self._rate = EAR_RATE
         self.failures: list[EarFailure] = []
@@ -178,6 +180,7 @@ class Ear:
     async def start(self) -> None:
         """Begins an utterance; an unfinished one is dropped. Raises EarFailure when no child can be started."""
         self._said.clear()
+        self._interim = ""
         self._open = True
         self._resampler = None
         if self._child is None:
@@ -230,8 +233,20 @@ class Ear:
         raise AssertionError("unreachable")
 
     async def interim(self) -> str:
-        """The best reading so far, "" when there is none. Raises EarFailure when a replacement failed too."""
-        return (await self._ask(ear_wire.INTERIM)).decode() if self._open else ""
+        """The best reading so far, "" when there is none; the one before when the child is behind with its work.
+
+        Raises EarFailure when the child is gone and a replacement failed too.
+        """
+        if not self._open:
+            return ""
+        child = self._child or await self._replace()
+        try:
+            self._interim = (await child.ask(ear_wire.INTERIM, b"", timeout=_INTERIM_PATIENCE)).decode()
+        except EarStuck:
+            pass  # a busy machine: not worth a new child, the late answer is dropped when it comes
+        except EarFailure as error:
+            await self._recover(error)
+        return self._interim
 
     async def finish(self) -> Hypotheses:
         """Ends the utterance. Raises EarFailure when a replacement failed too; the utterance is over in any case."""

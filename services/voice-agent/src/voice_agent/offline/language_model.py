@@ -125,6 +125,8 @@ class _Counts:
                 plain.append((tokens, 1))
                 continue
             slot = tokens[at].strip("{}")
+            if not filled[slot]:  # a tenant without documents has no items
+                continue
             plain += [(tokens[:at], len(filled[slot])), (tokens[at + 1 :], len(filled[slot]))]
             around[slot, tuple(tokens[max(0, at - 2) : at]), tuple(tokens[at + 1 : at + 3])] += 1
         total = sum(count for tokens, count in plain if "<s>" in tokens)
