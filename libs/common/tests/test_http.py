@@ -47,6 +47,7 @@ async def test_a_proxy_of_the_environment_is_not_used(monkeypatch: pytest.Monkey
     monkeypatch.setenv("HTTP_PROXY", "http://elsewhere:1")
     seen: list[httpx.Request] = []
     async with client(transport=answering(seen)) as http:
+        assert http.trust_env is False
         await http.get("http://host/")
     assert seen[0].url.host == "host"
 

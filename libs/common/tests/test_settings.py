@@ -2,9 +2,10 @@ from __future__ import annotations
 
 import base64
 from pathlib import Path
+from typing import Annotated
 
 import pytest
-from pydantic import Field
+from pydantic import AfterValidator, Field, SecretStr
 from switchboard.settings import (
     BlobSettings,
     DatabaseSettings,
@@ -109,6 +110,21 @@ def test_a_wrong_value_is_named_and_never_repeated(name: str, value: str, says: 
     assert says in problem
     assert "hunter" not in problem
     assert value not in problem.replace(name, "") or value == "80"
+
+
+def test_a_validator_that_quotes_the_value_is_not_repeated() -> None:
+    def quote(value: SecretStr) -> SecretStr:
+        raise ValueError(f"{value.get_secret_value()} will not do")
+
+    class Careless(Fragment):
+        secret: Annotated[SecretStr, AfterValidator(quote)] = Field(description="a secret")
+
+    class WithCareless(ServiceSettings):
+        careless: Careless
+
+    with pytest.raises(SettingsError) as caught:
+        load(WithCareless, {"SWITCHBOARD_HTTP__PORT": "1", "SWITCHBOARD_CARELESS__SECRET": "hunter3"})
+    assert caught.value.problems == ["SWITCHBOARD_CARELESS__SECRET: is not acceptable (wanted: a secret)"]
 
 
 def test_wrong_and_missing_come_in_one_list() -> None:

@@ -106,8 +106,19 @@ async def started(tmp_path: Path, mode: str, **extra: str) -> AsyncIterator[Proc
         await process.wait()
 
 
+async def assert_stays_reachable(base: str) -> None:
+    """For longer than uvicorn would take to close the socket and cut the request that is held."""
+    for _ in range(15):
+        async with httpx.AsyncClient(timeout=60) as fresh:
+            assert (await fresh.get(f"{base}/health/ready")).status_code == 503
+        await asyncio.sleep(0.1)
+
+
 async def test_sigterm_lets_the_request_in_flight_finish_and_refuses_new_ones(tmp_path: Path) -> None:
-    async with started(tmp_path, "serve") as program, httpx.AsyncClient() as client:
+    async with (
+        started(tmp_path, "serve", SWITCHBOARD_HTTP__DRAIN_GRACE_S="60") as program,
+        httpx.AsyncClient(timeout=60) as client,
+    ):
         await program.serving()
         assert (await client.get(f"{program.base}/health/ready")).status_code == 200
         held = asyncio.create_task(client.get(f"{program.base}/held"))
@@ -115,6 +126,7 @@ async def test_sigterm_lets_the_request_in_flight_finish_and_refuses_new_ones(tm
 
         program.terminate()
         await program.line("draining")
+        await assert_stays_reachable(program.base)
         ready = await client.get(f"{program.base}/health/ready")
         live = await client.get(f"{program.base}/health/live")
         refused = await client.get(f"{program.base}/held")
@@ -132,7 +144,7 @@ async def test_sigterm_lets_the_request_in_flight_finish_and_refuses_new_ones(tm
 async def test_work_that_outlasts_the_grace_is_cut_and_the_status_says_so(tmp_path: Path) -> None:
     async with started(tmp_path, "serve", SWITCHBOARD_HTTP__DRAIN_GRACE_S="0.2") as program:
         await program.serving()
-        async with httpx.AsyncClient() as client:
+        async with httpx.AsyncClient(timeout=60) as client:
             held = asyncio.create_task(client.get(f"{program.base}/held"))
             await program.line("holding")
             program.terminate()
@@ -143,7 +155,7 @@ async def test_work_that_outlasts_the_grace_is_cut_and_the_status_says_so(tmp_pa
 async def test_a_second_signal_cuts_the_wait(tmp_path: Path) -> None:
     async with started(tmp_path, "serve", SWITCHBOARD_HTTP__DRAIN_GRACE_S="600") as program:
         await program.serving()
-        async with httpx.AsyncClient() as client:
+        async with httpx.AsyncClient(timeout=60) as client:
             held = asyncio.create_task(client.get(f"{program.base}/held"))
             await program.line("holding")
             program.terminate()
