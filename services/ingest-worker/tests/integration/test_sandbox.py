@@ -49,7 +49,6 @@ async def said(body: str) -> str:
     "body",
     [
         "hog = bytearray(2 << 30)",
-        "hog = [bytearray(1 << 20) for _ in range(5000)]",
         "ctypes.string_at(0)",
         "os.kill(os.getpid(), signal.SIGKILL)",
         "print('not json')",
@@ -58,8 +57,7 @@ async def said(body: str) -> str:
         "while True: print('x' * 1000000)",
     ],
     ids=[
-        "memory at once",
-        "memory bit by bit",
+        "memory",
         "crash",
         "killed",
         "no answer",
@@ -96,6 +94,8 @@ async def test_a_process_that_never_answers_is_killed_at_the_deadline() -> None:
         "socket.socket()",
         "socket.socket(socket.AF_UNIX)",
         "os.fork()",
+        "bytearray(1 << 30)",
+        "[bytearray(1 << 20) for _ in range(1000)]",
         "os.kill(os.getppid(), 0)" if os.geteuid() == 0 else "os.pipe()",
     ],
 )
@@ -104,7 +104,7 @@ async def test_the_parser_reaches_nothing(attempt: str) -> None:
 try:
     {attempt}
     outcome = 'done'
-except OSError as error:
+except (OSError, MemoryError):
     outcome = 'refused'
 {SAY % "outcome"}
 """

@@ -12,6 +12,7 @@ from rag_svc.documents.service import Documents
 from switchboard.blobs import key
 from switchboard.contracts.documents import RegisterDocument
 from switchboard.sealed import Sealed
+from switchboard.service import ASGIApp
 from switchboard.service.litestar_problems import problem_handlers
 
 pytestmark = pytest.mark.integration
@@ -32,7 +33,7 @@ async def test_operators_see_states_without_names_and_have_documents_read_again(
             size=5,
         ),
     )
-    app = Litestar([operators_router(documents, SecretStr(TOKEN))], exception_handlers=problem_handlers())
+    app: ASGIApp = Litestar([operators_router(documents, SecretStr(TOKEN))], exception_handlers=problem_handlers())
     base = f"/operators/tenants/{tenant}/documents"
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://rag-svc") as client:
 
