@@ -6,6 +6,7 @@ import uuid
 from datetime import UTC, date, datetime, time
 
 import pytest
+from pydantic import ValidationError
 from switchboard.admission import decide, open_now
 from switchboard.blobs import Blobs
 from switchboard.bus.kv import Bucket
@@ -112,6 +113,12 @@ def test_hours_are_local_and_a_holiday_replaces_them() -> None:
     short = snapshot(holidays=(Holiday(day=date(2026, 3, 2), name="Short", opens=time(11), closes=time(13)),))
     assert open_now(short, MONDAY_NOON)
     assert not open_now(short, MONDAY_NOON.replace(hour=14))
+
+
+def test_hours_with_an_offset_are_refused_by_their_field() -> None:
+    with pytest.raises(ValidationError, match="own clock") as caught:
+        Opening.model_validate({"day": "monday", "opens": "09:00Z", "closes": "10:00"})
+    assert caught.value.errors()[0]["loc"] == ("opens",)
 
 
 async def test_a_number_matches_only_on_its_own_trunk_and_account() -> None:

@@ -33,6 +33,11 @@ class Opening(Contract):
     opens: time
     closes: time
 
+    @field_validator("opens", "closes")
+    @classmethod
+    def _wall_clock(cls, value: time) -> time:
+        return wall_clock(value)
+
     @model_validator(mode="after")
     def _in_order(self) -> Opening:
         if self.opens >= self.closes:
@@ -47,6 +52,11 @@ class Holiday(Contract):
     name: str = Field(min_length=1, max_length=80)
     opens: time | None = None
     closes: time | None = None
+
+    @field_validator("opens", "closes")
+    @classmethod
+    def _wall_clock(cls, value: time | None) -> time | None:
+        return None if value is None else wall_clock(value)
 
 
 class Location(Contract):
@@ -96,6 +106,13 @@ class TenantSnapshot(Contract):
     @classmethod
     def _known_zone(cls, value: str) -> str:
         return known_time_zone(value)
+
+
+def wall_clock(value: time) -> time:
+    """``value`` when it is a time of the tenant's own clock; ``ValueError`` when it carries an offset."""
+    if value.tzinfo is not None:
+        raise ValueError("give the time by the clinic's own clock, without an offset, such as 09:30")
+    return value
 
 
 def known_time_zone(value: str) -> str:
