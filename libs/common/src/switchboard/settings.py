@@ -232,7 +232,7 @@ class _Environment(EnvSettingsSource):
     def _load_env_vars(self) -> Mapping[str, str | None]:
         return {name.lower(): value for name, value in _environ.get().items()}
 
-    def decode_complex_value(self, field_name: str, field: FieldInfo, value: Any) -> Any:  # noqa: ARG002
+    def decode_complex_value(self, field_name: str, field: FieldInfo, value: Any) -> Any:
         try:
             return json.loads(value)
         except ValueError:
