@@ -11,6 +11,7 @@ from switchboard.bus import Bus
 from switchboard.bus.topology import SNAPSHOTS
 from switchboard.clock import Clock
 from switchboard.contracts.calls import ADMIT, AdmitReply, AdmitRequest
+from switchboard.degraded import degraded_call_id, degraded_epoch
 from switchboard.errors import Unavailable
 from switchboard.snapshot import SnapshotBook
 
@@ -43,4 +44,10 @@ async def _decide_alone(bus: Bus, blobs: Blobs, clock: Clock, request: AdmitRequ
         follow.cancel()
     sip = request.sip
     decision = decide(book.match(str(sip.dialled), sip.trunk, sip.carrier_account), clock.now(), live_calls=0)
-    return AdmitReply(call_id=bus.ids.new(), epoch=1, decision=decision, degraded=True)
+    # The orchestrator, once it hears of this call, names it alike.
+    return AdmitReply(
+        call_id=degraded_call_id(request.room_sid),
+        epoch=degraded_epoch(clock.now()),
+        decision=decision,
+        degraded=True,
+    )
