@@ -90,6 +90,11 @@ def test_half_heard_is_asked_again_and_never_answered(said: str) -> None:
     assert decision.guess is None
 
 
+def test_pieces_of_unknown_words_beside_a_known_one_are_not_answered() -> None:
+    assert isinstance(decide(heard("is there parking"), PASSAGES), Answer)
+    assert not isinstance(decide(heard("is there to:0.55 know:0.55 if:0.55 parking"), PASSAGES), Answer)
+
+
 def test_silence_is_asked_again() -> None:
     decision = decide(Hypotheses(), PASSAGES)
     assert isinstance(decision, AskAgain)
