@@ -82,6 +82,6 @@ def running_fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningF
         with PortPool() as ports:
             layout = lay_out(folder, ports)
             host.start(*all_specs(layout))
-            yield RunningFleet(layout, host, ports, View(Console(quiet=True)), folder)
+            yield RunningFleet(layout, host, ports, View(Console(width=160)), folder)
     finally:
         host.close()

@@ -127,7 +127,7 @@ def test_a_likely_name_is_confirmed_by_yes_or_by_repeating() -> None:
     once = decide(heard("how much is a velora:0.5 peel:0.6"), PASSAGES)
     assert isinstance(once, AskAgain)
     assert once.guess is not None
-    for reply in ("yes please", "how much is a velora:0.5 peel:0.6"):
+    for reply in ("yes please", "yes:0.45 please:0.5", "how much is a velora:0.5 peel:0.6"):
         again = decide(heard(reply), PASSAGES, asked=[once])
         assert isinstance(again, Answer)
         assert again.text == "Velora peel costs 129 dollars."

@@ -79,10 +79,11 @@ def decide(
 
 def _talk(best: Asking, guess: Answer | None, asked: Sequence[AskAgain], last_said: str) -> Decision:
     assert best.talk is not None
+    # Right after "did you ask about ...?" a yes is what is expected, so less of it needs to be heard.
+    if guess is not None and best.talk == "yes" and best.reading.confidence >= _MISHEARD:
+        return guess
     if best.reading.confidence < _LIKELY_ITEM:
         return _again("unclear", asked)
-    if guess is not None and best.talk == "yes":
-        return guess
     if guess is not None and best.talk == "no":
         return AskAgain("rejected", "Sorry about that. Could you say again what you would like to know?")
     if best.talk in ("repeat", "pardon"):
