@@ -25,11 +25,13 @@ from switchboard.contracts.calls import (
     HeartbeatReply,
     Outcome,
     PreviewRequest,
+    TurnRecorded,
 )
 from switchboard.contracts.snapshot import AgentConfiguration, NumberBinding, TenantStatus
 from switchboard.db import Connection
 from switchboard.degraded import degraded_call_id
 from switchboard.errors import Conflict, NotFound, StaleEpoch
+from switchboard.sealed import Sealed
 from switchboard.testing.database import MigratedDatabase
 
 pytestmark = pytest.mark.integration
@@ -81,7 +83,10 @@ async def test_a_stale_jobs_facts_are_refused(running: Rig, admin: Connection) -
     common = {"tenant_id": tenant_id, "call_id": old.call_id, "room_sid": "RM_1", "at": SystemClock().now()}
     stale = CallEnded.model_validate({**common, "epoch": old.epoch, "seq": 1, "reason": EndReason.AGENT_FAILED})
     ended = CallEnded.model_validate({**common, "epoch": new.epoch, "seq": 1, "reason": EndReason.AGENT_ENDED})
+    words = {"turn": 0, "kind": "answered", "agent_said": Sealed("x"), "agent_heard": Sealed("x")}
+    stale_turn = TurnRecorded.model_validate({**common, **words, "epoch": old.epoch, "seq": 2})
 
+    await running.agent.publish_fact(stale_turn)
     await running.agent.publish_fact(stale)
     await running.agent.publish_fact(ended)
     await until_state(running, tenant_id, old.call_id, CallState.ENDED)
@@ -89,7 +94,8 @@ async def test_a_stale_jobs_facts_are_refused(running: Rig, admin: Connection) -
     record = await running.record(tenant_id, old.call_id)
     verdicts = await admin.fetch("SELECT epoch, verdict FROM calls.call_events WHERE source = 'agent' ORDER BY epoch")
     assert record.summary.end_reason is EndReason.AGENT_ENDED
-    assert [tuple(row) for row in verdicts] == [(1, "stale"), (2, "applied")]
+    assert [tuple(row) for row in verdicts] == [(1, "stale"), (1, "stale"), (2, "applied")]
+    assert record.turns == ()
 
 
 async def until_state(running: Rig, tenant_id: UUID, call_id: UUID, state: CallState) -> None:

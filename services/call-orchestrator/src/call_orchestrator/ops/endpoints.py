@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hmac
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Annotated, Any
 
 from litestar import Router, get, post, put
@@ -96,7 +97,7 @@ async def live_calls(operations: Operations) -> list[LiveCallView]:
 
 @get("/unmatched-calls")
 async def unmatched_calls(
-    operations: Operations, before: AwareDatetime | None = None, limit: Annotated[int, Parameter(ge=1, le=MOST)] = 100
+    operations: Operations, before: datetime | None = None, limit: Annotated[int, Parameter(ge=1, le=MOST)] = 100
 ) -> list[UnmatchedView]:
     return [
         UnmatchedView(

@@ -9,6 +9,7 @@ import structlog
 from switchboard.bus.deadletters import DeadLetter
 from switchboard.clock import Clock
 from switchboard.db import Database
+from switchboard.errors import FieldProblem, InvalidInput
 
 from call_orchestrator.admission import repository as unmatched
 from call_orchestrator.admission.service import Admission, Drain
@@ -49,6 +50,9 @@ class Operations:
 
     async def unmatched(self, before: datetime | None, limit: int) -> list[UnmatchedCall]:
         """Calls that are nobody's, newest first."""
+        if before is not None and before.tzinfo is None:
+            problem = FieldProblem("/before", "has no time zone", "end it with Z, or with an offset such as +01:00")
+            raise InvalidInput("before is wrong", fields=(problem,))
         async with self._db.platform() as conn:
             return await unmatched.listing(conn, before or self._clock.now(), limit)
 
