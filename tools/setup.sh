@@ -24,7 +24,6 @@ need() {
 has_redis() { have redis-server || have redis-check-rdb; }
 has_baresip() { have baresip && test -e /usr/lib/baresip/modules/aufile.so -a -e /usr/lib/baresip/modules/sndfile.so; }
 has_venv() { "$python" -c 'import ensurepip, venv'; }
-has_sphinxtrain() { have sphinxtrain && test -e /usr/lib/sphinxtrain/map_adapt; }
 
 python=${PYTHON:-}
 if [ -z "$python" ]; then
@@ -37,7 +36,6 @@ install_packages() {
   need redis-tools "Redis, for LiveKit and for caches (this package brings no daemon of its own)" has_redis
   need espeak-ng "the offline voice, and the voice of the demo's caller" have espeak-ng
   need baresip-core "the SIP phone that places the demo's call" has_baresip
-  need sphinxtrain "adapts the offline ear to telephone speech, once" has_sphinxtrain
   need ca-certificates "checks the servers that things are downloaded from" test -e /etc/ssl/certs/ca-certificates.crt
   if [ -z "$python" ]; then
     need python3 "everything here is Python 3.11 (another one can be named: PYTHON=/path/to/python3.11)" false

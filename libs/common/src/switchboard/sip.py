@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from switchboard.contracts.calls import SipFacts
 from switchboard.sealed import Sealed
 
+CALL_STATUS = "sip.callStatus"
+ACTIVE = "active"
 TRUNK = "switchboard.trunk"
 """Set by our dispatch rule: a caller can't write it."""
 
@@ -30,3 +32,8 @@ def sip_facts(attributes: Mapping[str, str]) -> SipFacts:
         dialled=Sealed(normal_number(attributes.get("sip.trunkPhoneNumber", ""))),
         caller=Sealed(normal_number(caller)) if caller else None,
     )
+
+
+def is_active(attributes: Mapping[str, str]) -> bool:
+    """Whether the caller can hear us."""
+    return attributes.get(CALL_STATUS) == ACTIVE

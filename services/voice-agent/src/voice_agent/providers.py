@@ -52,7 +52,8 @@ async def _texts(bus: Bus, snapshot: TenantSnapshot) -> tuple[str, ...]:
     except SwitchboardError as error:
         _log.warning("the ear goes without the tenant's documents", error=error.code)
         return ()
-    return tuple(str(text) for text in reply.texts or ())
+    # The first line of a text is its heading; as one it tells the ear what the lines below are about.
+    return tuple(f"# {text}" for text in reply.texts or ())
 
 
 def _build(cache: Path, texts: list[str], snapshot: TenantSnapshot) -> SpeechModel:

@@ -28,6 +28,7 @@ from switchboard.contracts.calls import (
 )
 from switchboard.errors import StaleEpoch, SwitchboardError
 from switchboard.sealed import Sealed
+from switchboard.sip import sip_facts
 from switchboard.telemetry import bound, span
 
 from voice_agent.adapters.bus_retriever import BusRetriever
@@ -35,7 +36,6 @@ from voice_agent.adapters.offline_brain import OfflineBrain
 from voice_agent.calls.admission import admit
 from voice_agent.calls.facts import CallFacts
 from voice_agent.calls.live import LiveFeed
-from voice_agent.calls.sip import sip_facts
 from voice_agent.conversation.core import initial
 from voice_agent.conversation.models import Answered, CallerLeft, NoticeDue, TimeIsUp
 from voice_agent.conversation.phrases import default_greeting

@@ -22,8 +22,8 @@ from livekit.agents.voice.events import UserTranscriptionTimeoutEvent
 from livekit.agents.voice.turn import TurnHandlingOptions
 from switchboard.clock import Clock
 from switchboard.contracts.calls import EndReason, TurnTimings
+from switchboard.sip import is_active
 
-from voice_agent.calls.sip import is_active
 from voice_agent.conversation.models import CallerLeft, CallerSilent, CallerSpoke, Event, Heard, Say, SpeechEnded
 
 _log = structlog.get_logger(__name__)

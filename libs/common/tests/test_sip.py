@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from voice_agent.calls.sip import is_active, normal_number, sip_facts
+from switchboard.sip import is_active, normal_number, sip_facts
 
 pytestmark = pytest.mark.unit
 
