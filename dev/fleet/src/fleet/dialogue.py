@@ -39,12 +39,14 @@ class LiveWords:
         self.events.append((now, event))
         self.news.set()
 
+    def finals(self, speaker: str, since: float) -> list[tuple[float, str]]:
+        """The final words of one side from this moment on, with their times. The agent's come as it begins to speak."""
+        words = [(at, e) for at, e in self.events if at >= since and e.kind == "words" and e.speaker == speaker]
+        return [(at, event.text) for at, event in words if event.final]
+
     def said(self, speaker: str, since: float) -> str:
-        """The final words of one side from this moment on."""
-        found = [
-            e.text for at, e in self.events if at >= since and e.kind == "words" and e.speaker == speaker and e.final
-        ]
-        return " ".join(found)
+        """The same, in one text."""
+        return " ".join(text for _, text in self.finals(speaker, since))
 
     async def wait_said(self, speaker: str, since: float, timeout: float) -> str:
         """The same, once there are any; empty when none come in time."""
@@ -70,6 +72,11 @@ class Exchange:
     text: str
     verdict: Verdict
     interruption: Interruption | None = None
+
+
+def confirmed(question: Question) -> str:
+    """The answer to "did you ask about ...?"."""
+    return f"yes the {question.subject.lower()}"
 
 
 class Dialogue:
@@ -107,7 +114,7 @@ class Dialogue:
             if exchange.verdict.ok:
                 break
             named = asks_back_about(exchange.text, subjects)
-            said = "yes please" if named and named == question.subject else question.said
+            said = confirmed(question) if named and named == question.subject else question.said
         return self.exchanges[-1]
 
     async def _ask_once(self, question: Question, said: str, attempt: int) -> Exchange:
@@ -123,12 +130,28 @@ class Dialogue:
             heard_from = None
         text, verdict = "", Verdict(False, "nothing was heard", (), 0.0)
         if heard_from is not None:
-            silent_from = await self._caller.heard.until_silence(heard_from, LONGEST_ANSWER, END_OF_ANSWER)
+            await self._caller.heard.until_silence(heard_from, LONGEST_ANSWER, END_OF_ANSWER)
             text = await self._words.wait_said("agent", ended, WORDS_TIMEOUT)
-            sound = self._caller.heard.samples(heard_from - 0.1, silent_from + 0.1)
-            verdict = await asyncio.to_thread(question.expected.verdict, self._judge, sound, text)
+            verdict = await self._judged(question, ended, heard_from)
+            text = (self._words.finals("agent", ended) or [(0.0, text)])[-1][1]
         wall = None if heard_from is None else self.wall(heard_from)
         return Exchange(question, said, attempt, self.wall(ended), wall, text, verdict)
+
+    async def _judged(self, question: Question, ended: float, heard_from: float) -> Verdict:
+        """Of all that the agent said since, and of its last words alone: it may have broken off to say something new."""
+        said = self._words.finals("agent", ended)
+        until = (self._caller.heard.last_voice() or heard_from) + 0.1
+        tries = [(heard_from, " ".join(text for _, text in said))]
+        if len(said) > 1:
+            at, text = said[-1]
+            tries.append((await self._caller.heard.until_speech(at, WORDS_TIMEOUT), text))
+        verdict = Verdict(False, "nothing was heard", (), 0.0)
+        for began, text in tries:
+            sound = self._caller.heard.samples(began - 0.1, until)
+            verdict = await asyncio.to_thread(question.expected.verdict, self._judge, sound, text)
+            if verdict.ok:
+                break
+        return verdict
 
     async def interrupt(self, question: Question, subjects: list[str]) -> Exchange:
         """Asks the question with a long answer, speaks into that answer, and listens to the answer to the second one."""
@@ -148,7 +171,9 @@ class Dialogue:
     async def _again(self, question: Question, last: Exchange, subjects: list[str]) -> Exchange:
         named = asks_back_about(last.text, subjects)
         for attempt in range(1, REPEATS + 1):
-            said = "yes please" if named and named == question.subject else question.said.removeprefix("excuse me ")
+            said = (
+                confirmed(question) if named and named == question.subject else question.said.removeprefix("excuse me ")
+            )
             last = await self._ask_once(question, said, attempt)
             self.exchanges.append(last)
             if last.verdict.ok:

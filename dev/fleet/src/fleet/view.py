@@ -32,7 +32,7 @@ class View:
         self._interim = ""
 
     def line(self, text: str) -> None:
-        self.console.print(text, highlight=False)
+        self.console.print(text, highlight=False, soft_wrap=True)
 
     def heading(self, text: str) -> None:
         self.console.print(f"\n[bold]{escape(text)}[/bold]", highlight=False)
@@ -66,14 +66,12 @@ class View:
     def waterfall(self, exchange: Exchange, turn: Turn | None) -> None:
         """Where the time went between the caller's last sound and the agent's first one."""
         self.line(f"\n  {escape(exchange.said)}")
-        end = exchange.speech_ended
         for label, seconds in stages(exchange, turn):
             if seconds is None:
                 self.line(f"    {label:<16} [dim]-[/dim]")
                 continue
             filled = min(BAR, max(0, round(seconds / WIDEST * BAR)))
             self.line(f"    {label:<16} {seconds * 1000:6.0f} ms {'█' * filled}")
-        assert end > 0
 
     def judged(self, exchange: Exchange) -> None:
         """What the caller heard, by the sound."""
@@ -89,9 +87,8 @@ class View:
         if exchange.interruption is not None:
             cut = exchange.interruption
             if cut.ok:
-                self.line(
-                    f"  [green]right[/green]  the agent fell silent {cut.seconds * 1000:.0f} ms after the caller began to speak"
-                )
+                after = f"{cut.seconds * 1000:.0f} ms after the caller began to speak"
+                self.line(f"  [green]right[/green]  the agent fell silent {after}")
             else:
                 self.line(f"  [red]wrong[/red]  interruption: {escape(cut.reason)}")
 
