@@ -38,7 +38,7 @@ TOPICS = (
         "Where can I park?",
         "Please use the {value} garage behind the building, where the first hour is free.",
         ("station", "garden", "cathedral", "museum", "river"),
-        ("where can i park", "is there parking", "where do i leave my car"),
+        ("where can i park",),
     ),
     Topic(
         "Do you sell gift vouchers?",
@@ -50,7 +50,7 @@ TOPICS = (
         "Can I bring my children?",
         "Yes, there is a play room on the {value} floor, and somebody looks after your children while you are treated.",
         ("first", "second", "third", "fourth"),
-        ("can i bring my children", "may i bring my children along"),
+        ("can i bring my children", "can i bring my children with me"),
     ),
     Topic(
         "Which languages do you speak?",
@@ -59,10 +59,10 @@ TOPICS = (
         ("which languages do you speak", "what languages do you speak"),
     ),
     Topic(
-        "Is the entrance wheelchair accessible?",
-        "Yes, there is a ramp on the {value} side of the house and a lift to every floor.",
-        ("left", "north", "garden", "street"),
-        ("is the entrance wheelchair accessible", "can i get in with a wheelchair"),
+        "How can I pay?",
+        "You can pay with any card or in cash at the {value} desk, and we send the receipt by email.",
+        ("front", "garden", "green", "second", "corner"),
+        ("how can i pay",),
     ),
 )
 LONG_TOPICS = (

@@ -32,7 +32,7 @@ class Voice:
     pitch: int = 50
 
 
-CALLER = Voice("en-us+f3", 150, 55)
+CALLER = Voice("en-us+m3", 150, 50)
 """Not the agent's: who speaks must be told apart by ear."""
 
 
