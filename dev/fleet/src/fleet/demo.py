@@ -9,8 +9,6 @@ import shutil
 import time
 from pathlib import Path
 
-from rich.console import Console
-
 from fleet.api import SwitchboardApi
 from fleet.call import CallOutcome, Phone, agent_judge, judged_call
 from fleet.draw import Clinic, draw_clinic
@@ -21,7 +19,7 @@ from fleet.ports import PortPool
 from fleet.services import all_specs
 from fleet.speech import Synthesizer
 from fleet.supervisor import Supervisor
-from fleet.view import View, turn_of
+from fleet.view import View, terminal, turn_of
 
 KEPT_RUNS = 3
 
@@ -48,7 +46,7 @@ async def run_demo(seed: int | None) -> int:
     seed = secrets.randbelow(1_000_000) if seed is None else seed
     clinic = draw_clinic(seed)
     folder = new_run_folder()
-    view = View(Console())
+    view = View(terminal())
     began = time.monotonic()
     view.line(f"seed {seed} (SEED={seed} repeats this clinic); files in {folder}")
     with PortPool() as ports:

@@ -14,8 +14,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
 from fleet.api import SwitchboardApi
 from fleet.call import Phone, ask_once
 from fleet.draw import draw_clinic
@@ -28,7 +26,7 @@ from fleet.secret_store import FleetSecrets
 from fleet.servers.postgres import SUPERUSER
 from fleet.services import MIGRATE, MODULES, all_specs, migrate_environment
 from fleet.supervisor import Event, Supervisor
-from fleet.view import View
+from fleet.view import View, terminal
 
 START_TIMEOUT = 180.0
 STOP_TIMEOUT = 120.0
@@ -104,7 +102,7 @@ async def serve(seed: int | None) -> int:
     """Runs the fleet until SIGTERM or Ctrl-C. A process that dies is named; the others go on."""
     if (other := read_state()) is not None and other.pid != os.getpid():
         raise FleetError(f"a fleet runs already (pid {other.pid}); `make down` stops it")
-    view = View(Console())
+    view = View(terminal())
     with PortPool() as ports:
         layout = lay_out(folder(), ports)
         writer: Writer | None = None
@@ -242,7 +240,7 @@ async def call(ask: str) -> int:
     if state is None or state.phase != "up" or not clinic_file().exists():
         raise FleetError("no fleet is up; `make up` starts one")
     clinic = json.loads(clinic_file().read_text())
-    view = View(Console())
+    view = View(terminal())
     run = folder() / "calls" / f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}"
     run.mkdir(parents=True)
     with PortPool() as ports:

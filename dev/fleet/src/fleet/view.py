@@ -24,6 +24,12 @@ WIDEST = 4.0
 """Seconds that a full bar stands for."""
 
 
+def terminal() -> Console:
+    """Standard output; wide enough for the record's table when it goes to a file."""
+    console = Console()
+    return console if console.is_terminal else Console(width=150)
+
+
 class View:
     """Prints lines as things happen; no cursor tricks, so that it reads the same in a log."""
 
