@@ -34,6 +34,8 @@ def test_challenge_and_answers() -> None:
     assert auth.verify("call-1", header(challenge.nonce), "INVITE", "bob", "s3cret") == ""
     assert auth.verify("call-1", header(challenge.nonce, secret="no"), "INVITE", "bob", "s3cret") == "Unauthorized"
     assert auth.verify("call-1", header(challenge.nonce, username="eve"), "INVITE", "bob", "s3cret") == "Unauthorized"
+    renamed = header(challenge.nonce).replace('username="bob"', 'username="eve"')
+    assert auth.verify("call-1", renamed, "INVITE", "bob", "s3cret") == "Unauthorized"
     assert auth.verify("call-1", header("another nonce"), "INVITE", "bob", "s3cret") == "Unauthorized"
     assert auth.verify("call-2", header(challenge.nonce), "INVITE", "bob", "s3cret") == "Bad credentials"
 

@@ -117,18 +117,19 @@ async def test_log_has_no_numbers_rooms_or_identities(node: Bridge, open_line: O
     assert caller.to_tag in text
     for secret in ("1555999000", line.number, line.room, "sip_1", caller.call_id, node.access.api_secret):
         assert secret not in text
-    assert not re.search(r"\+?\d{10,}", re.sub(r"\d{4}-\d\d-\d\dT[\d:.]+Z", "", text))
+    harmless = r'"timestamp": "[^"]*"|"sipCall": "[0-9a-f]{12}"'
+    assert not re.search(r"\+?\d{10,}", re.sub(harmless, "", text))
 
 
 async def test_a_call_gives_everything_back(node: Bridge, open_line: OpenLine) -> None:
-    """Calls, ports, streams and tasks are what they were before twelve calls that ended in four ways."""
+    """Calls, ports, streams and tasks are what they were before eight calls that ended in four ways."""
     line = await open_line(node, ringing_s=1.0)
     agent = await line.agent(hertz=700)
     warm, _ = await line.call()
     await warm.hang_up()
     await settled(node)
     before = await node.gauges()
-    for index in range(3):
+    for index in range(2):
         user = f"1555888000{index}"
         caller, _ = await line.call(user=user)
         await caller.hang_up()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 import secrets
 from collections.abc import Awaitable, Callable
@@ -79,6 +80,7 @@ class Line:
     trunk_id: str = ""
     rule_id: str = ""
     opened: list[Any] = field(default_factory=list)
+    callers: list[Caller] = field(default_factory=list)
 
     @classmethod
     async def open(
@@ -120,8 +122,12 @@ class Line:
     async def close(self) -> None:
         """End what is left of the test and remove trunk and rule."""
         await self.delete_room()
-        # Callers go last: they answer the BYEs of calls that were still up.
-        for thing in sorted(self.opened, key=lambda item: isinstance(item, SipSocket)):
+        for caller in self.callers:
+            # A bridge whose BYE meets silence would hold the call, and its own stop, for 32 seconds.
+            if caller.connected:
+                with contextlib.suppress(TimeoutError):
+                    await caller.bye_from_server(timeout=5.0)
+        for thing in self.opened:
             if isinstance(thing, RoomAgent):
                 await thing.leave()
             else:
@@ -152,7 +158,9 @@ class Line:
         """A caller on a port of its own, for this line's number."""
         socket = await SipSocket.open()
         self.opened.append(socket)
-        return Caller(socket, self.sip, fields.pop("number", self.number), **fields)
+        caller = Caller(socket, self.sip, fields.pop("number", self.number), **fields)
+        self.callers.append(caller)
+        return caller
 
     async def media(self) -> CallerMedia:
         media = await CallerMedia.open()

@@ -218,6 +218,15 @@ class Caller:
         self.send(self.request("BYE"))
         return await self.response(200, 699, method="BYE")
 
+    @property
+    def connected(self) -> bool:
+        """The call was answered and neither side has hung up."""
+        byes = (item.start.startswith("BYE ") or item.method == "BYE" for item in self._mine())
+        return 200 in self.statuses() and not any(byes)
+
+    def _mine(self) -> list[SipMessage]:
+        return [item for item in self.socket.received if item.one("call-id") == self.call_id]
+
     def statuses(self, method: str = "INVITE") -> list[int]:
         """Every status received for `method` in this call, in order."""
         return [
