@@ -9,8 +9,8 @@ import secrets
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urlsplit
 
-import httpx
 from google.protobuf.duration_pb2 import Duration
 from livekit import api
 from livekit.protocol.sip import (
@@ -28,6 +28,19 @@ from livekit.protocol.sip import (
 from sip_node.testing.agent import RoomAgent
 from sip_node.testing.media import CallerMedia
 from sip_node.testing.uac import Address, Caller, SipSocket, sdp_offer
+
+
+async def http_get(url: str) -> tuple[int, str]:
+    """Status and text of a page that either bridge serves."""
+    parts = urlsplit(url)
+    reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
+    try:
+        writer.write(f"GET {parts.path} HTTP/1.1\r\nHost: {parts.netloc}\r\nConnection: close\r\n\r\n".encode())
+        head, _, body = (await reader.read()).decode().partition("\r\n\r\n")
+    finally:
+        writer.close()
+        await writer.wait_closed()
+    return int(head.split()[1]), body
 
 
 @dataclass(frozen=True)
@@ -56,14 +69,11 @@ class Bridge:
 
     async def health(self) -> tuple[int, str]:
         """Status and text of the health page."""
-        async with httpx.AsyncClient() as client:
-            answer = await client.get(self.health_url)
-        return answer.status_code, answer.text
+        return await http_get(self.health_url)
 
     async def gauges(self) -> dict[str, float]:
         """The node's own counts, by name without prefix; nothing from livekit-sip."""
-        async with httpx.AsyncClient() as client:
-            text = (await client.get(self.metrics_url)).text
+        _, text = await http_get(self.metrics_url)
         pairs = (line.split() for line in text.splitlines() if line.startswith("sip_node_"))
         return {name.removeprefix("sip_node_"): float(value) for name, value in pairs}
 
