@@ -52,6 +52,20 @@ async def test_starts_in_order_and_stops_in_reverse(tmp_path: Path) -> None:
     assert (tmp_path / "first.log").read_text() == "made\n"
 
 
+async def test_others_can_wait_for_some_of_them(tmp_path: Path) -> None:
+    async def never() -> None:
+        raise ConnectionError("not yet")
+
+    specs = [python("step", "pass", oneshot=True), python("slow", "import signal; signal.pause()", ready=never)]
+    async with Supervisor(tmp_path) as supervisor:
+        starting = asyncio.create_task(supervisor.start(*specs))
+        await asyncio.wait_for(supervisor.until_ready("step"), 20)
+        assert not starting.done()
+        starting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await starting
+
+
 async def test_a_process_that_dies_while_starting_is_named_with_its_last_lines(tmp_path: Path) -> None:
     spec = python("broken", "import sys; print('no such table'); sys.exit(3)", ready=tcp("127.0.0.1", 1))
     async with Supervisor(tmp_path) as supervisor:

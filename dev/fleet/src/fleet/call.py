@@ -17,7 +17,7 @@ from fleet.judge import Judge
 from fleet.ports import PortPool
 from fleet.process import FleetError
 from fleet.questions import questions
-from fleet.speech import Synthesizer, Voice
+from fleet.speech import CALLER, Samples, Synthesizer, Voice
 from fleet.view import View
 
 CALLER_NUMBER = "+15557777777"
@@ -147,11 +147,9 @@ async def final_record(api: SwitchboardApi) -> CallRecord | None:
     return None if newest is None else await api.get_call(newest.call_id)
 
 
-async def ask_once(api: SwitchboardApi, number: str, place: Phone, text: str, view: View) -> str:
-    """Calls, asks one thing, and returns what the agent said to it. FleetError when it says nothing."""
+async def ask_once(api: SwitchboardApi, number: str, place: Phone, text: str, view: View) -> tuple[str, Samples]:
+    """Calls, asks one thing, and returns what the agent said to it and its sound. FleetError when nothing is heard."""
     synthesizer = Synthesizer(place.folder / "speech")
-    from fleet.speech import CALLER
-
     async with listening(api, view) as words, phone(place.folder, place.ports, PhoneLine(CALLER_NUMBER)) as caller:
         await caller.dial(place.uri(number), timeout=40.0)
         since = caller.established_at or 0.0
@@ -164,8 +162,9 @@ async def ask_once(api: SwitchboardApi, number: str, place: Phone, text: str, vi
             heard = await caller.heard.until_speech(ended, 15.0)
         except TimeoutError:
             raise FleetError("the caller heard no answer") from None
-        await caller.heard.until_silence(heard, 60.0, 0.9)
+        silent = await caller.heard.until_silence(heard, 60.0, 0.9)
         answer = words.said("agent", ended)
+        sound = caller.heard.samples(heard - 0.1, silent + 0.1)
         await caller.hang_up()
     view.line(f"  what the caller heard: {caller.recording}")
-    return answer
+    return answer, sound

@@ -14,11 +14,11 @@ from fleet.call import CallOutcome, Phone, agent_judge, judged_call
 from fleet.draw import Clinic, draw_clinic
 from fleet.files import FleetFiles
 from fleet.layout import Layout, lay_out
-from fleet.onboarding import AGENT_VOICE, onboard
+from fleet.onboarding import AGENT_VOICE, Onboarded, onboard
 from fleet.ports import PortPool
 from fleet.services import all_specs
 from fleet.speech import Synthesizer
-from fleet.supervisor import Supervisor
+from fleet.supervisor import Supervisor, first_reason
 from fleet.view import View, terminal, turn_of
 
 KEPT_RUNS = 3
@@ -53,17 +53,36 @@ async def run_demo(seed: int | None) -> int:
         layout = lay_out(folder, ports)
         view.heading("Starting the fleet")
         async with Supervisor(layout.logs, view.process) as supervisor:
-            await supervisor.start(*all_specs(layout))
-            outcome = await supervisor.guard(onboard_and_call(layout, clinic, ports, view, began))
+            made = await start_and_onboard(supervisor, layout, clinic, view)
+            outcome = await supervisor.guard(call(layout, clinic, made, ports, view, began))
             view.heading("Stopping")
     return report(outcome, folder, view)
 
 
-async def onboard_and_call(layout: Layout, clinic: Clinic, ports: PortPool, view: View, began: float) -> CallOutcome:
-    """Everything between the fleet being up and the call being over."""
-    view.heading(f"Onboarding {clinic.name} through {layout.api_url}")
-    async with SwitchboardApi.open(layout.api_url) as api:
-        await onboard(api, clinic, lambda text: view.line(f"  {text}"))
+async def start_and_onboard(supervisor: Supervisor, layout: Layout, clinic: Clinic, view: View) -> Onboarded:
+    """Starts everything; the clinic comes in while the voice agent, which takes longest, is still warming up."""
+    specs = all_specs(layout)
+
+    async def come_in() -> Onboarded:
+        await supervisor.until_ready(*(spec.name for spec in specs if spec.name != "voice-agent"))
+        view.heading(f"Onboarding {clinic.name} through {layout.api_url}")
+        async with SwitchboardApi.open(layout.api_url) as api:
+            return await onboard(api, clinic, lambda text: view.line(f"  {text}"))
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(supervisor.start(*specs))
+            made = group.create_task(come_in())
+    except BaseExceptionGroup as errors:
+        raise first_reason(errors) from None
+    return made.result()
+
+
+async def call(
+    layout: Layout, clinic: Clinic, made: Onboarded, ports: PortPool, view: View, began: float
+) -> CallOutcome:
+    """The call, and what is known about it afterwards."""
+    async with SwitchboardApi.open(layout.api_url, made.api_key) as api:
         judge = await asyncio.to_thread(agent_judge, Synthesizer(layout.folder / "speech-judge"), AGENT_VOICE)
         sip = layout.sip
         kind = "LiveKit SIP" if sip.real else "the SIP node in LiveKit SIP's place"

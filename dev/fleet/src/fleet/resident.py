@@ -15,16 +15,17 @@ from pathlib import Path
 from typing import Any
 
 from fleet.api import SwitchboardApi
-from fleet.call import Phone, ask_once
+from fleet.call import Phone, agent_judge, ask_once
 from fleet.draw import draw_clinic
 from fleet.files import FleetFiles, write_private
 from fleet.layout import DATABASE, Layout, lay_out
-from fleet.onboarding import onboard
+from fleet.onboarding import AGENT_VOICE, onboard
 from fleet.ports import PortPool
 from fleet.process import FleetError, base_environment, describe_exit, tail
 from fleet.secret_store import FleetSecrets
 from fleet.servers.postgres import SUPERUSER
 from fleet.services import MIGRATE, MODULES, all_specs, migrate_environment
+from fleet.speech import Synthesizer
 from fleet.supervisor import Event, Supervisor
 from fleet.view import View, terminal
 
@@ -246,6 +247,11 @@ async def call(ask: str) -> int:
     with PortPool() as ports:
         async with SwitchboardApi.open(state.api_url, clinic["api_key"]) as api:
             place = Phone(run, "127.0.0.1", state.sip_port, ports)
-            answer = await ask_once(api, clinic["number"], place, ask, view)
-    print(f"heard: {answer}")
+            answer, sound = await ask_once(api, clinic["number"], place, ask, view)
+    print(f"heard: {answer or 'something, but the API has no words for it'}")
+    judge = await asyncio.to_thread(agent_judge, Synthesizer(run / "speech-judge"), AGENT_VOICE)
+    verdict = await asyncio.to_thread(judge.choose, sound, answer, []) if answer else None
+    if verdict is None or not verdict.ok:
+        print(f"the sound isn't those words: {verdict.reason if verdict else 'no words'}", file=sys.stderr)
+        return 1
     return 0

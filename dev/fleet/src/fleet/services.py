@@ -107,7 +107,8 @@ def service(layout: Layout, name: str) -> ProcessSpec:
     }
     for part in needs:
         env |= fragment(layout, name, part)
-    after = [layout.nats.spec.name, TOPOLOGY]
+    # The voice agent's jobs speak to the bus only when a call comes, and it takes longest to start.
+    after = [layout.nats.spec.name, *([] if name == "voice-agent" else [TOPOLOGY])]
     if "database" in needs:
         after += [layout.postgres.spec.name, MIGRATE]
     if "livekit" in needs:
@@ -144,7 +145,7 @@ def fragment(layout: Layout, name: str, part: str) -> dict[str, str]:
         "embeddings": {"MODEL_DIR": str(EMBEDDINGS.folder())},
         "speech": {"ACOUSTIC_MODEL": str(ACOUSTIC.folder()), "MODEL_CACHE": str(layout.folder / "speech")},
         # A fleet on one machine is stopped by somebody who waits for it: calls get a few seconds, not an hour.
-        "worker": {"MAX_CALLS": str(CALLS_AT_ONCE), "DRAIN_TIMEOUT_S": "15"},
+        "worker": {"MAX_CALLS": str(CALLS_AT_ONCE), "IDLE_PROCESSES": "1", "DRAIN_TIMEOUT_S": "15"},
     }
     return {f"SWITCHBOARD_{part.upper()}__{key}": value for key, value in groups[part].items()}
 

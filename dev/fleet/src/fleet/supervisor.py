@@ -52,6 +52,7 @@ class Supervisor:
         self._specs: dict[str, ProcessSpec] = {}
         self._running: dict[str, RunningProcess] = {}
         self._started: list[str] = []
+        self._ready: dict[str, asyncio.Event] = {}
         self._death: asyncio.Future[ProcessDied] | None = None
 
     async def __aenter__(self) -> Self:
@@ -121,6 +122,11 @@ class Supervisor:
         await self._start_one(spec)
         gates[spec.name].set_result(None)
 
+    async def until_ready(self, *names: str) -> None:
+        """Waits until all of these have been ready once; when one fails, it is `start` that raises."""
+        for name in names:
+            await self._ready.setdefault(name, asyncio.Event()).wait()
+
     async def _start_one(self, spec: ProcessSpec) -> None:
         clock = asyncio.get_running_loop().time
         began = clock()
@@ -134,11 +140,13 @@ class Supervisor:
         self._started.append(spec.name)
         if spec.oneshot:
             await self._wait_for_end(process)
+            self._ready.setdefault(spec.name, asyncio.Event()).set()
             self._on_event(Event(spec.name, "done", clock() - began))
             return
         process.exited.add_done_callback(lambda future: self._on_end(process, future))
         await self._wait_until_ready(process)
         process.ready = True
+        self._ready.setdefault(spec.name, asyncio.Event()).set()
         self._on_event(Event(spec.name, "ready", clock() - began))
 
     async def _wait_for_end(self, process: RunningProcess) -> None:
