@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 from datetime import UTC, datetime
 
@@ -10,7 +11,7 @@ from pydantic import ValidationError
 from switchboard.clock import ManualClock
 from switchboard.contracts.base import Contract
 from switchboard.errors import Unavailable
-from switchboard.keyring import FRESH_SECONDS, Keyring
+from switchboard.keyring import FRESH_SECONDS, UNCONFIRMED_SECONDS, Keyring
 from switchboard.sealed import DataKey, SealContext, Sealed, SealError
 
 pytestmark = pytest.mark.unit
@@ -73,17 +74,20 @@ def test_the_same_words_never_look_the_same() -> None:
 
 
 class Store:
-    """Wrapped keys in memory; ``away`` makes it unreachable."""
+    """Wrapped keys in memory; ``away`` makes it unreachable, ``silent`` leaves it without an answer."""
 
     def __init__(self) -> None:
         self.held: dict[str, bytes] = {}
         self.away = False
+        self.silent = False
         self.asked = 0
 
     async def get(self, key: str) -> bytes | None:
         self.asked += 1
         if self.away:
             raise Unavailable
+        if self.silent:
+            await asyncio.Event().wait()
         return self.held.get(key)
 
     async def put(self, key: str, value: bytes) -> None:
@@ -103,6 +107,25 @@ async def test_the_ring_remembers_for_a_minute_and_outlives_an_outage() -> None:
     clock.advance(FRESH_SECONDS + 1)
     store.away = True
     assert (await ring.cipher(tenant)).open(sealed, "p") == b"x"
+
+
+async def test_a_bucket_that_does_not_answer_holds_no_call_up() -> None:
+    """An opened key is used at once when nobody confirms it, and the question is not repeated with every message."""
+    store, clock, tenant = Store(), ManualClock(datetime(2026, 1, 1, tzinfo=UTC)), uuid.uuid4()
+    ring = Keyring(b"m" * 32, store, clock)
+    await ring.publish(tenant, ring.create(tenant))
+    opened = await ring.cipher(tenant)
+    clock.advance(FRESH_SECONDS + 1)
+    store.silent = True
+    async with asyncio.timeout(5):
+        assert await ring.cipher(tenant) is opened
+        assert await ring.cipher(tenant) is opened
+    assert store.asked == 2
+    clock.advance(UNCONFIRMED_SECONDS + 1)
+    store.silent = False
+    await ring.destroy(tenant)
+    with pytest.raises(SealError):
+        await ring.cipher(tenant)
 
 
 async def test_a_destroyed_key_is_gone_for_everybody_within_a_minute() -> None:

@@ -7,6 +7,7 @@ What belongs to no tenant yet is sealed under a platform key that follows from t
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from collections.abc import Callable
 from typing import Protocol
@@ -23,6 +24,12 @@ from switchboard.sealed import Cipher, DataKey, SealError
 _WRAP = "tenant-data-key"
 FRESH_SECONDS = 60.0
 """How long an opened key is used before the bucket is asked whether it still exists."""
+
+CONFIRM_SECONDS = 0.25
+"""How long that question may take: it is asked in the middle of calls, and an opened key is at hand."""
+
+UNCONFIRMED_SECONDS = 5.0
+"""How long a key that could not be confirmed is used before the bucket is asked again."""
 
 
 class WrappedKeys(Protocol):
@@ -65,11 +72,13 @@ class Keyring:
         if held is not None and now - held[0] < FRESH_SECONDS:
             return held[1]
         try:
-            wrapped = await self._store.get(token(tenant_id))
-        except Unavailable:
-            if held is not None:
-                return held[1]
-            raise
+            async with asyncio.timeout(None if held is None else CONFIRM_SECONDS):
+                wrapped = await self._store.get(token(tenant_id))
+        except (Unavailable, TimeoutError):
+            if held is None:
+                raise
+            self._open[tenant_id] = (now - FRESH_SECONDS + UNCONFIRMED_SECONDS, held[1])
+            return held[1]
         if wrapped is None:
             self._open.pop(tenant_id, None)
             raise SealError("this tenant has no data key")

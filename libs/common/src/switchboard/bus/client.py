@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -26,9 +26,10 @@ from switchboard.bus.topology import STREAM_OF, TENANT_KEYS, durable
 from switchboard.clock import Clock, SystemClock
 from switchboard.contracts.base import Actor, Command, Contract, Domain, Fact, Live, Rpc, Service
 from switchboard.contracts.catalogue import LIVES
-from switchboard.errors import InvalidInput, Unavailable
+from switchboard.errors import InvalidInput, SwitchboardError, Unavailable
 from switchboard.ids import Ids
 from switchboard.keyring import Keyring
+from switchboard.sealed import SealError
 from switchboard.settings import NatsSettings, SealingSettings
 from switchboard.telemetry import context_headers, span
 
@@ -39,6 +40,7 @@ RequestT = TypeVar("RequestT", bound=Contract)
 ReplyT = TypeVar("ReplyT", bound=Contract)
 FIRST_CONNECT_SECONDS = 10.0
 PUBLISH_SECONDS = 5.0
+FLUSH_SECONDS = 5
 
 
 def _nothing() -> None:
@@ -222,22 +224,29 @@ class Bus:
     ) -> None:
         server = rpc.Server(spec, handler, self.keyring, self._clock)
         self._servers.append(server)
-        self._rpc_subscriptions.append(await self._client.subscribe(subject, queue=queue, cb=server.on_message))
+        try:
+            subscription = await self._client.subscribe(subject, queue=queue, cb=server.on_message)
+        except (NatsError, OSError) as error:
+            raise Unavailable(f"can't serve {spec.contract()}: the bus is away") from error
+        self._rpc_subscriptions.append(subscription)
 
     # -- words while they are spoken --------------------------------------------------------------------------------
 
     async def publish_live(self, live: Live) -> None:
-        """Best effort: lost when nobody listens or the bus is away."""
+        """Best effort: lost when nobody listens, the bus is away, or the tenant's key is gone. Never raises."""
         try:
             cipher = await self.keyring.cipher(live.tenant_id)
             payload = encode_live(live, cipher)
             await self._client.publish(live.subject(), payload, headers={CONTRACT: live.contract()})
-        except (NatsError, OSError, Unavailable) as error:
+        except (NatsError, OSError, SwitchboardError, SealError) as error:
             _log.debug("live event lost", error=type(error).__name__)
 
     @asynccontextmanager
     async def live(self, tenant_id: UUID) -> AsyncIterator[AsyncIterator[Live]]:
-        """What is said in a tenant's live calls, from now on. A reader that falls 1,000 behind loses the oldest."""
+        """What is said in a tenant's live calls, from now on. A reader that falls 1,000 behind loses the oldest.
+
+        ``Unavailable`` when the bus is away.
+        """
         queue: asyncio.Queue[Live] = asyncio.Queue(maxsize=1000)
 
         async def receive(msg: Msg) -> None:
@@ -255,13 +264,16 @@ class Bus:
             while True:
                 yield await queue.get()
 
-        subscription = await self._client.subscribe(subjects.live_of_tenant(tenant_id), cb=receive)
-        # The server must know of the subscription before the caller goes on and makes something happen.
-        await self._client.flush()
         try:
+            subscription = await self._client.subscribe(subjects.live_of_tenant(tenant_id), cb=receive)
+        except (NatsError, OSError) as error:
+            raise Unavailable("the bus is away") from error
+        try:
+            await self.flush()  # the server must know of it before the caller goes on and makes something happen
             yield events()
         finally:
-            await subscription.unsubscribe()
+            with suppress(NatsError, OSError):
+                await subscription.unsubscribe()
 
     async def dead_letters(self, limit: int = 100) -> list[deadletters.DeadLetter]:
         """The newest envelopes, oldest first, for the service that may read them; ``Unavailable`` otherwise."""
@@ -278,16 +290,31 @@ class Bus:
         return self._buckets[name]
 
     async def flush(self) -> None:
-        """Wait until the server has processed everything sent so far, subscriptions included."""
-        await self._client.flush()
+        """Wait until the server has processed everything sent so far, subscriptions included; ``Unavailable`` when
+        it does not answer."""
+        try:
+            await self._client.flush(timeout=FLUSH_SECONDS)
+        except (NatsError, TimeoutError, OSError) as error:
+            raise Unavailable("the bus is away") from error
+
+    async def stop_intake(self) -> None:
+        """Take no new requests and facts, and return when what is in hand is done. Publishing and asking go on.
+
+        For ``on_drain``, with :meth:`drain` for ``on_close``. Calling it again does nothing.
+        """
+        for loop in self._loops:
+            loop.stop()
+        while self._rpc_subscriptions:
+            subscription = self._rpc_subscriptions.pop()
+            with suppress(NatsError, OSError):  # the connection may go in this moment; the server forgets it then
+                if self.is_connected:
+                    await subscription.unsubscribe()
+        await asyncio.gather(*(server.drain() for server in self._servers))
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def drain(self) -> None:
         """Refuse new work, finish what is in hand, close."""
-        for loop in self._loops:
-            loop.stop()
-        for subscription in self._rpc_subscriptions:
-            if self.is_connected:
-                await subscription.unsubscribe()
-        await asyncio.gather(*(server.drain() for server in self._servers))
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self._client.close()
+        try:
+            await self.stop_intake()
+        finally:
+            await self._client.close()

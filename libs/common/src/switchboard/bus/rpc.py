@@ -13,7 +13,8 @@ from uuid import UUID
 import structlog
 from nats.aio.client import Client
 from nats.aio.msg import Msg
-from nats.errors import ConnectionClosedError, NoRespondersError, OutboundBufferLimitError
+from nats.errors import Error as NatsError
+from nats.errors import MaxPayloadError, NoRespondersError
 from nats.errors import TimeoutError as NatsTimeoutError
 from opentelemetry.trace import SpanKind
 from pydantic import ValidationError
@@ -123,7 +124,10 @@ async def _ask(client: Client, subject: str, payload: bytes, headers: dict[str, 
         raise NoResponder(f"nobody serves {name} right now") from None
     except (NatsTimeoutError, TimeoutError):
         raise DeadlineExceeded(f"{name} did not answer in {seconds:.2f} s") from None
-    except (ConnectionClosedError, OutboundBufferLimitError):
+    except MaxPayloadError:
+        raise InvalidInput(f"{name} is larger than the bus takes; send it by reference") from None
+    except (NatsError, OSError):
+        # Closed, reconnecting, draining, cut while writing: to a caller it is all the same.
         raise Unavailable("the bus is away") from None
 
 
