@@ -6,6 +6,8 @@
 
 python := .venv/bin/python
 fleet := $(python) -m fleet
+# Where it is set, every start of every process would compile our sources again.
+export PYTHONDONTWRITEBYTECODE :=
 # espeak-ng's sound library makes folders for itself; they belong below var/.
 export PULSE_RUNTIME_PATH := $(CURDIR)/var/pulse
 export PULSE_STATE_PATH := $(CURDIR)/var/pulse
