@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -126,6 +127,8 @@ def make_sip_bridge(
         # Without it LiveKit SIP looks for an address that isn't loopback, and announces that.
         "nat_1_to_1_ip": "127.0.0.1",
         "health_port": health_port,
+        # LiveKit SIP says "under load" by the whole machine's CPU; here ten processes start on it at the same moment.
+        "max_cpu_utilization": 1.0,
         "logging": {"level": "info", "json": True},
     }
     config = folder / "sip.yaml"
@@ -138,6 +141,8 @@ def make_sip_bridge(
         argv=(*program, "--config", str(config)),
         ready=http_ok(f"http://127.0.0.1:{health_port}/"),
         prepare=functools.partial(write_private, config, yaml.safe_dump(settings, sort_keys=False)),
+        # Either program waits for its calls on SIGTERM, without an end, and hangs up on SIGINT.
+        stop_signal=signal.SIGINT,
         after=(server.spec.name, redis.spec.name),
     )
     return SipBridge(spec, "127.0.0.1", port, real is not None)
