@@ -37,6 +37,7 @@ NEEDS = {
 }
 """Which settings each service gets: no secret that it doesn't need."""
 GRACE = 25.0
+LONGEST_TEMPORARY = 70
 
 
 def all_specs(layout: Layout) -> list[ProcessSpec]:
@@ -104,6 +105,7 @@ def service(layout: Layout, name: str) -> ProcessSpec:
         # Sound libraries and caches of espeak-ng's process stay below the fleet's folder.
         "PULSE_RUNTIME_PATH": str(layout.folder / "pulse"),
         "PULSE_STATE_PATH": str(layout.folder / "pulse"),
+        **temporary(layout),
     }
     for part in needs:
         env |= fragment(layout, name, part)
@@ -123,6 +125,15 @@ def service(layout: Layout, name: str) -> ProcessSpec:
         after=tuple(after),
         prepare=lambda: (layout.folder / "spans").mkdir(exist_ok=True),
     )
+
+
+def temporary(layout: Layout) -> dict[str, str]:
+    """Temporary files below the fleet's folder too, unless unix sockets there would have too long a name (108 bytes)."""
+    folder = layout.folder / "tmp"
+    if len(str(folder)) > LONGEST_TEMPORARY:
+        return {}
+    folder.mkdir(exist_ok=True)
+    return {"TMPDIR": str(folder)}
 
 
 def fragment(layout: Layout, name: str, part: str) -> dict[str, str]:
