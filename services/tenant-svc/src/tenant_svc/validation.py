@@ -53,16 +53,10 @@ def language_problem(language: str, pointer: str) -> FieldProblem | None:
 
 
 def hours_problems(hours: Sequence[Opening]) -> list[FieldProblem]:
-    """Openings are local wall-clock times and don't overlap."""
+    """Openings of a day don't overlap."""
     if len(hours) > MAX_OPENINGS:
         return [FieldProblem("/hours", f"has more than {MAX_OPENINGS} openings", "join openings that touch")]
-    found = [
-        FieldProblem(f"/hours/{index}", "has a time with an offset", "write local times such as 09:00")
-        for index, opening in enumerate(hours)
-        if opening.opens.tzinfo is not None or opening.closes.tzinfo is not None
-    ]
-    if found:
-        return found
+    found: list[FieldProblem] = []
     for day in WEEKDAYS:
         of_day = sorted(
             ((opening.opens, opening.closes, index) for index, opening in enumerate(hours) if opening.day == day)
@@ -90,8 +84,6 @@ def holidays_problems(holidays: Sequence[Holiday]) -> list[FieldProblem]:
         if opens is None or closes is None:
             fix = "give both opens and closes, or neither when it is closed all day"
             found.append(FieldProblem(place, "has only one of opens and closes", fix))
-        elif opens.tzinfo is not None or closes.tzinfo is not None:
-            found.append(FieldProblem(place, "has a time with an offset", "write local times such as 09:00"))
         elif opens >= closes:
             found.append(FieldProblem(f"{place}/closes", "is not later than opens", "swap them"))
     return found
