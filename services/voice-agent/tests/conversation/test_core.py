@@ -248,3 +248,16 @@ def test_any_order_of_events_keeps_the_promises(sequence: list[Event]) -> None:
     assert hang_ups <= 1
     assert turns == list(range(len(turns)))
     assert (state.phase == "over") == (hang_ups == 1)
+
+
+def test_a_reply_without_words_is_not_waited_for() -> None:
+    """Silence would never be heard to end, and the conversation would stand still."""
+    state, _ = run(spoke("how much"), PassagesFound(utterance=2, sources=()), state=greeted())
+    _, effects = run(ReplyReady(utterance=2, kind="answered", text=" "), state=state)
+    assert effects == [Say(utterance=2, kind="dont_know", text=phrases.CANT_LOOK_UP)]
+
+
+def test_the_limit_does_not_change_why_a_call_is_being_closed() -> None:
+    closing = run(NoticeDue(text="Closed.", reason=EndReason.TENANT_NOT_LIVE))[0]
+    _, effects = run(TimeIsUp(), SpeechEnded(utterance=1, heard="Closed.", interrupted=False), state=closing)
+    assert effects[-1] == HangUp(reason=EndReason.TENANT_NOT_LIVE)

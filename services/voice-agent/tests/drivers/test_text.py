@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 from collections.abc import Sequence
 from datetime import UTC, datetime, time
@@ -9,10 +10,10 @@ from datetime import UTC, datetime, time
 import pytest
 from switchboard.clock import ManualClock
 from switchboard.contracts.snapshot import Location, Opening, TenantSnapshot, TenantStatus
-from switchboard.errors import DeadlineExceeded
+from switchboard.errors import Conflict, DeadlineExceeded
 from voice_agent.adapters.offline_brain import OfflineBrain
 from voice_agent.conversation import phrases
-from voice_agent.conversation.models import Source, State, TurnDone
+from voice_agent.conversation.models import ReplyReady, Respond, Source, State, TurnDone
 from voice_agent.drivers.text import TextConversation
 
 pytestmark = pytest.mark.unit
@@ -134,3 +135,43 @@ async def test_the_look_ahead_is_used_when_the_words_stay_as_they_were() -> None
         await talk.say("how much is a velora peel")
     assert passages.asked.count(("how much is a root canal",)) == 1
     assert ("how much is a velora peel",) in passages.asked
+
+
+class Broken:
+    """A brain, or a retriever, with an error in it."""
+
+    async def respond(self, request: Respond) -> ReplyReady:
+        raise IndexError("an error of ours")
+
+    async def search(self, queries: Sequence[str]) -> tuple[Source, ...]:
+        raise IndexError("an error of ours")
+
+
+async def test_a_brain_that_breaks_does_not_end_the_call() -> None:
+    async with TextConversation(Broken(), Passages(), Turns(), CLOCK, greeting="Hello") as talk, asyncio.timeout(5):
+        assert (await talk.say("how much is a root canal")).text == phrases.CANT_LOOK_UP
+        assert (await talk.say("how much is a root canal")).text == phrases.CANT_LOOK_UP
+
+
+async def test_a_retriever_that_breaks_does_not_end_the_call() -> None:
+    brain = OfflineBrain(SNAPSHOT, CLOCK)
+    async with TextConversation(brain, Broken(), Turns(), CLOCK, greeting="Hello") as talk, asyncio.timeout(5):
+        assert (await talk.say("how much is a root canal")).text == phrases.CANT_LOOK_UP
+
+
+async def test_a_look_ahead_that_failed_is_looked_up_again() -> None:
+    passages = Passages(fails=True)
+    async with conversation(passages, Turns()) as talk:
+        talk.loop.words_so_far("how much is a root canal")
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        passages.fails = False
+        said = await talk.say("how much is a root canal")
+    assert "640 dollars" in said.text
+
+
+async def test_who_goes_on_after_the_goodbye_is_told_that_it_is_over() -> None:
+    async with conversation(Passages(), Turns()) as talk, asyncio.timeout(5):
+        assert (await talk.say("goodbye")).kind == "goodbye"
+        with pytest.raises(Conflict):
+            await talk.say("hello")

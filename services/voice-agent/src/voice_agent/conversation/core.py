@@ -72,6 +72,8 @@ def step(state: State, event: Event) -> Step:
         case CallerSilent():
             return _caller_silent(state)
         case TimeIsUp():
+            if state.phase == "closing":
+                return state, _NOTHING  # the reason why it is being closed stands
             closing = state.model_copy(update={"end_reason": EndReason.TIME_LIMIT})
             return _begin(closing, "goodbye", phrases.TIME_IS_UP, phase="closing")
         case CallerLeft():
@@ -169,6 +171,9 @@ def _reply_ready(state: State, event: ReplyReady) -> Step:
     current = state.open
     if current is None or current.utterance != event.utterance or current.saying:
         return state, _NOTHING
+    if not event.text.strip():
+        # Nothing to say would never be heard to end, and the conversation would wait for that.
+        return _say(state, (), "dont_know", phrases.CANT_LOOK_UP, None)
     timings = current.timings.model_copy(update={"first_token": event.first_token})
     current = current.model_copy(update={"cited": event.cited, "timings": timings})
     again = state.asked_again + 1 if event.kind == "asked_again" else 0

@@ -57,7 +57,8 @@ class Lookahead:
     async def search(self, queries: Sequence[str]) -> tuple[Source, ...]:
         """The passages for ``queries``; from the look-up under way when it was for exactly these."""
         task = self._task if tuple(queries) == (self._query,) else None
-        if task is None:
+        if task is None or (task.done() and (task.cancelled() or task.exception() is not None)):
+            # A look-ahead that failed is nobody's loss: what failed a moment ago may work now.
             self.drop()
             return await self._retriever.search(queries)
         self._task = None
@@ -151,10 +152,18 @@ class ConversationLoop:
             _log.warning("retrieval failed", error=error.code)
             self.post(RetrievalFailed(utterance=effect.utterance))
             return
+        except Exception:  # the caller is told so, and goes on asking; an error of ours is no reason to hang up
+            _log.exception("retrieval broke")
+            self.post(RetrievalFailed(utterance=effect.utterance))
+            return
         self.post(
             PassagesFound(utterance=effect.utterance, sources=sources, started_at=started, ended_at=self._clock.now())
         )
 
     async def _respond(self, effect: Respond) -> None:
         with span("respond"):
-            self.post(await self._brain.respond(effect))
+            try:
+                self.post(await self._brain.respond(effect))
+            except Exception:
+                _log.exception("the brain broke")
+                self.post(RetrievalFailed(utterance=effect.utterance))

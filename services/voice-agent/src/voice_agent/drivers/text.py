@@ -10,6 +10,7 @@ from types import TracebackType
 
 from switchboard.clock import Clock
 from switchboard.contracts.calls import EndReason
+from switchboard.errors import Conflict
 
 from voice_agent.conversation.core import initial
 from voice_agent.conversation.models import Answered, CallerLeft, CallerSpoke, Heard, Say, SpeechEnded
@@ -56,8 +57,17 @@ class TextConversation:
         return await self.reply()
 
     async def reply(self) -> Say:
-        """The next thing that the agent says."""
-        return await self._replies.get()
+        """The next thing that the agent says; ``Conflict`` when the conversation is over."""
+        assert self._task is not None
+        reply = asyncio.create_task(self._replies.get(), name="reply")
+        try:
+            await asyncio.wait({reply, self._task}, return_when=asyncio.FIRST_COMPLETED)
+            if not reply.done():
+                self._task.result()
+                raise Conflict("the conversation is over")
+            return reply.result()
+        finally:
+            reply.cancel()
 
     def spoken(self, effect: Say) -> None:
         self._replies.put_nowait(effect)
