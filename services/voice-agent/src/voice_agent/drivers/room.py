@@ -14,7 +14,16 @@ from typing import Any
 
 import structlog
 from livekit import rtc
-from livekit.agents import Agent, AgentSession, AgentStateChangedEvent, ModelSettings, UserStateChangedEvent, stt, tts
+from livekit.agents import (
+    Agent,
+    AgentSession,
+    AgentStateChangedEvent,
+    CloseEvent,
+    ModelSettings,
+    UserStateChangedEvent,
+    stt,
+    tts,
+)
 from livekit.agents import llm as lk_llm
 from livekit.agents import vad as lk_vad
 from livekit.agents.voice import SpeechHandle, room_io
@@ -33,6 +42,9 @@ SILENCE_SECONDS = 12.0
 
 TAIL_SECONDS = 0.4
 """Audio that has been played out here is still on its way to the phone (Opus, jitter buffers, 20 ms clocks)."""
+
+LAST_HEARD_SECONDS = 1.0
+"""How long a caller's leaving waits to learn how much of our sentence they had heard."""
 
 EAR_RATE = 16_000
 
@@ -85,7 +97,10 @@ class _Receptionist(Agent):
     ) -> AsyncGenerator[stt.SpeechEvent | str, None]:
         async for event in Agent.default.stt_node(self, audio, model_settings):
             if isinstance(event, stt.SpeechEvent):
-                self._driver.on_recognised(event)
+                try:
+                    self._driver.on_recognised(event)
+                except Exception:  # what listens to the words must not make us deaf
+                    _log.exception("recognised words were not passed on")
             yield event
 
     async def on_user_turn_completed(self, turn_ctx: lk_llm.ChatContext, new_message: lk_llm.ChatMessage) -> None:
@@ -117,6 +132,8 @@ class RoomDriver:
         self._silence: asyncio.TimerHandle | None = None
         self._answered = asyncio.Event()
         self._left = False
+        self._leaving: asyncio.Task[None] | None = None
+        self._closing = False
         self.post: Callable[[Event], None] = _unconnected
         self._session: AgentSession[None] = AgentSession(
             stt=providers.stt,
@@ -135,6 +152,7 @@ class RoomDriver:
         session.on("agent_state_changed", self._on_agent_state)
         session.on("user_state_changed", self._on_user_state)
         session.on("user_transcription_timeout", self._on_no_words)
+        session.on("close", self._on_session_closed)
         self._room.on("participant_attributes_changed", self._on_attributes)
         self._room.on("participant_disconnected", self._on_participant_left)
         self._room.on("disconnected", self._on_disconnected)
@@ -164,6 +182,7 @@ class RoomDriver:
 
     async def close(self) -> None:
         """Stop listening and speaking."""
+        self._closing = True
         self._stop_silence()
         await self._session.aclose()
 
@@ -182,6 +201,9 @@ class RoomDriver:
 
     async def _follow(self, speaking: _Speaking) -> None:
         await speaking.handle.wait_for_playout()
+        failure = speaking.handle.exception()
+        if failure is not None:
+            _log.warning("an utterance could not be spoken", error=type(failure).__name__)
         messages = [item for item in speaking.handle.chat_items if isinstance(item, lk_llm.ChatMessage)]
         heard = " ".join(message.text_content or "" for message in messages).strip()
         if self._speaking is speaking:
@@ -223,6 +245,9 @@ class RoomDriver:
         """The caller's turn is over; what they interrupted is filed first."""
         now = self._clock.now()
         if self._spoken is not None and self._speaking is not None:
+            if self._speaking.handle.allow_interruptions:
+                # The session has done so for what is being played, but not for what is about to be.
+                self._speaking.handle.interrupt()
             await self._spoken
         metrics = message.metrics
         timings = TurnTimings(
@@ -248,7 +273,10 @@ class RoomDriver:
             self._start_silence()
 
     def _start_silence(self) -> None:
+        """Unless somebody is speaking: a caller who has just interrupted us may go on for long."""
         self._stop_silence()
+        if self._closing or self._left or self._speaking is not None or self._session.user_state == "speaking":
+            return
         loop = asyncio.get_running_loop()
         self._silence = loop.call_later(SILENCE_SECONDS, lambda: self.post(CallerSilent()))
 
@@ -268,14 +296,30 @@ class RoomDriver:
             self._caller_left()
 
     def _on_disconnected(self, reason: object) -> None:
-        self._caller_left()
+        """We lost the room while the caller was in it."""
+        self._caller_left(EndReason.MEDIA_LOST)
 
-    def _caller_left(self) -> None:
+    def _on_session_closed(self, event: CloseEvent) -> None:
+        """Ear or voice have failed for good: nobody would hear the caller any more."""
+        if not self._closing and not self._left:
+            _log.error("the session closed by itself", reason=event.reason)
+            self.post(CallerLeft(reason=EndReason.AGENT_FAILED))
+
+    def _caller_left(self, why: EndReason = EndReason.CALLER_HUNG_UP) -> None:
         if self._left:
             return
         self._left = True
         self._stop_silence()
-        reason = EndReason.CALLER_HUNG_UP if self._answered.is_set() else EndReason.CALLER_CANCELLED
+        reason = why if self._answered.is_set() else EndReason.CALLER_CANCELLED
+        if self._speaking is None or self._spoken is None:
+            self.post(CallerLeft(reason=reason))
+            return
+        self._speaking.handle.interrupt(force=True)
+        self._leaving = asyncio.create_task(self._leave(self._spoken, reason), name="leaving")
+
+    async def _leave(self, spoken: asyncio.Task[None], reason: EndReason) -> None:
+        """The turn is filed with what was heard of it, then the caller is gone."""
+        await asyncio.wait({spoken}, timeout=LAST_HEARD_SECONDS)
         self.post(CallerLeft(reason=reason))
 
 
