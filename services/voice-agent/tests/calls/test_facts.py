@@ -9,7 +9,7 @@ from fleet.bus_fixtures import BusServer
 from switchboard.bus import Delivery
 from switchboard.clock import SystemClock
 from switchboard.contracts import calls
-from switchboard.contracts.base import Service
+from switchboard.contracts.base import CallFact, Service
 from voice_agent.calls.facts import CallFacts
 from voice_agent.conversation.models import Heard, OpenTurn, TurnDone
 
@@ -29,10 +29,10 @@ async def test_facts_survive_a_broker_that_was_away_in_order_and_once(bus_server
     await tenant_svc.keyring.publish(tenant_id, tenant_svc.keyring.create(tenant_id))
     agent = await bus_server.connect(Service.VOICE_AGENT)
     orchestrator = await bus_server.connect(Service.CALL_ORCHESTRATOR)
-    got: list[calls.CallFact] = []
+    got: list[CallFact] = []
     done = asyncio.Event()
 
-    async def take(fact: calls.CallFact, delivery: Delivery) -> None:
+    async def take(fact: CallFact, delivery: Delivery) -> None:
         got.append(fact)
         if isinstance(fact, calls.CallEnded):
             done.set()

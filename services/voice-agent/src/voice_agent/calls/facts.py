@@ -83,7 +83,7 @@ class CallFacts:
         self._add(lambda base: ConversationSaved(**base, turn=done.turn, state=Sealed(state_json)))
 
     def ended(self, room_sid: str, reason: EndReason) -> None:
-        self._add(lambda base: CallEnded(**base, room_sid=room_sid, reason=reason))
+        self._add(lambda base: CallEnded(**base, room_sid=room_sid, reason=reason), keep=True)
 
     async def flush(self, seconds: float) -> None:
         """Wait until everything is with the broker, at most ``seconds``; what is left then is named in the log."""
@@ -94,8 +94,9 @@ class CallFacts:
             _log.error("facts were not stored", count=len(self._waiting))
         self._task.cancel()
 
-    def _add(self, make: Callable[[dict[str, object]], CallFact]) -> None:
-        if len(self._waiting) >= SPOOL_LIMIT:
+    def _add(self, make: Callable[[dict[str, object]], CallFact], *, keep: bool = False) -> None:
+        """``keep``: also when the spool is full."""
+        if len(self._waiting) >= SPOOL_LIMIT and not keep:
             _log.error("the spool is full; a fact is lost")
             return
         self._seq += 1
@@ -136,6 +137,11 @@ class CallFacts:
                 _log.warning("a fact waits for the broker", contract=fact.contract(), error=error.code)
                 await asyncio.sleep(RETRY_SECONDS[min(attempt, len(RETRY_SECONDS) - 1)])
                 attempt += 1
+            except (
+                Exception
+            ):  # a fact that can't be written down must not take the sender, and all later facts, with it
+                _log.exception("a fact can't be published", contract=fact.contract())
+                return
 
 
 def _passage(source: Source, cited: UUID | None) -> PassageUsed:

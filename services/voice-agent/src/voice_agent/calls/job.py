@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from uuid import UUID
 
@@ -26,8 +27,8 @@ from switchboard.contracts.calls import (
     Heartbeat,
     Outcome,
 )
-from switchboard.errors import StaleEpoch, SwitchboardError
-from switchboard.sealed import Sealed
+from switchboard.errors import Conflict, StaleEpoch, SwitchboardError
+from switchboard.sealed import Sealed, SealError
 from switchboard.sip import sip_facts
 from switchboard.telemetry import bound, span
 
@@ -50,29 +51,60 @@ CALLER_SECONDS = 10.0
 """How long an agent waits in a room for the caller's leg."""
 
 HEARTBEAT_SECONDS = 5.0
+
+# LiveKit cancels a job 15 s after its room has gone; these happen after that.
 FLUSH_SECONDS = 10.0
+CLOSE_SECONDS = 4.0
+DELETE_SECONDS = 5.0
+
+LAST_WORDS_SECONDS = 15.0
+"""How long the goodbye of a call that has reached its limit may take."""
+
 _LEG_IS_GONE = (EndReason.CALLER_HUNG_UP, EndReason.CALLER_CANCELLED)
 
 
 async def run_job(ctx: JobContext, settings: Settings, speech: SpeechProviders) -> None:
-    """The entrypoint's body."""
+    """The entrypoint's body. However it ends, the process is told to end: it would hold a call slot for ever."""
     clock = SystemClock()
+    room_is_ours = True
     with span("call job", attributes={"job.id": ctx.job.id}):
-        bus, _ = await asyncio.gather(
-            Bus.connect(settings.nats, settings.sealing, Service.VOICE_AGENT, clock=clock),
-            ctx.connect(auto_subscribe=AutoSubscribe.AUDIO_ONLY),
-        )
+        bus = Bus.connect(settings.nats, settings.sealing, Service.VOICE_AGENT, clock=clock)
+        connecting = asyncio.create_task(bus, name="connect to the bus")
         try:
-            caller = await _caller(ctx)
-            if caller is None:
-                _log.info("nobody came into the room")
-                return
-            reply = await _admitted(ctx, settings, bus, clock, caller)
-            if reply is not None:
-                await _take(ctx, bus, clock, speech, caller, reply)
+            await ctx.connect(auto_subscribe=AutoSubscribe.AUDIO_ONLY)
+            room_is_ours = await _one_call(ctx, settings, await connecting, clock, speech)
         finally:
-            await _delete_room(ctx)
-            await bus.drain()
+            try:
+                if room_is_ours:
+                    await _delete_room(ctx)
+                await _close_bus(connecting)
+            finally:
+                ctx.shutdown("the call is over")
+
+
+async def _close_bus(connecting: asyncio.Task[Bus]) -> None:
+    if not connecting.done():
+        connecting.cancel()
+    elif not connecting.cancelled() and connecting.exception() is None:
+        await connecting.result().drain()
+
+
+async def _one_call(ctx: JobContext, settings: Settings, bus: Bus, clock: Clock, speech: SpeechProviders) -> bool:
+    """Whether the room is to be deleted; not when somebody else has to do with its call."""
+    caller = await _caller(ctx)
+    if caller is None:
+        _log.info("nobody came into the room")
+        return True
+    try:
+        reply = await _admitted(ctx, settings, bus, clock, caller)
+    except Conflict:
+        # Whoever ended that call ends its room; a word or a deletion of ours could only hit somebody else.
+        _log.info("that room's call is over")
+        return False
+    except SwitchboardError as error:
+        _log.error("no decision about a call", error=error.code)
+        return True  # the carrier hears 486
+    return await _take(ctx, bus, clock, speech, caller, reply)
 
 
 async def _caller(ctx: JobContext) -> rtc.RemoteParticipant | None:
@@ -84,8 +116,7 @@ async def _caller(ctx: JobContext) -> rtc.RemoteParticipant | None:
 
 async def _admitted(
     ctx: JobContext, settings: Settings, bus: Bus, clock: Clock, caller: rtc.RemoteParticipant
-) -> AdmitReply | None:
-    """The decision; ``None`` when nobody could make one: the room goes, and the carrier hears 486."""
+) -> AdmitReply:
     request = AdmitRequest(
         room_sid=await ctx.room.sid,
         room_name=Sealed(ctx.room.name),
@@ -93,24 +124,31 @@ async def _admitted(
         job_id=ctx.job.id,
         at=clock.now(),
     )
-    try:
-        return await admit(bus, Blobs.open(settings.blobs), clock, request)
-    except SwitchboardError as error:
-        _log.error("no decision about a call", error=error.code)
-        return None
+    return await admit(bus, Blobs.open(settings.blobs), clock, request)
 
 
 async def _take(
     ctx: JobContext, bus: Bus, clock: Clock, speech: SpeechProviders, caller: rtc.RemoteParticipant, reply: AdmitReply
-) -> None:
+) -> bool:
+    """As :func:`_one_call`."""
     decision = reply.decision
     tenant_id = decision.tenant_id
     with bound(call_id=reply.call_id.hex, tenant_id=tenant_id.hex if tenant_id else "_"):
         _log.info("decided", outcome=decision.outcome, reason=decision.reason, degraded=reply.degraded)
         if decision.outcome is Outcome.REFUSE or tenant_id is None or decision.plan is None:
-            return
+            await _refuse(ctx, bus, clock, reply)
+            return True
         call = _TakenCall(ctx, bus, clock, speech, caller, reply, tenant_id, decision.plan)
-        await call.run()
+        return await call.run()
+
+
+async def _refuse(ctx: JobContext, bus: Bus, clock: Clock, reply: AdmitReply) -> None:
+    """Admission has recorded its own refusals; one that was decided without it has no other record than this fact."""
+    await _delete_room(ctx)
+    if reply.degraded and reply.decision.tenant_id is not None:
+        facts = CallFacts(bus, clock, reply.decision.tenant_id, reply.call_id, reply.epoch)
+        facts.ended(await ctx.room.sid, END_REASON[reply.decision.reason])
+        await facts.flush(FLUSH_SECONDS)
 
 
 class _TakenCall:
@@ -135,27 +173,43 @@ class _TakenCall:
         self._reply = reply
         self._tenant_id = tenant_id
         self._plan = plan
+        self._replaced = False
         self._facts = CallFacts(bus, clock, tenant_id, reply.call_id, reply.epoch)
         self._live = LiveFeed(bus, clock, tenant_id, reply.call_id)
 
-    async def run(self) -> None:
+    async def run(self) -> bool:
+        """Until the last fact is stored; whether the room is ours to delete."""
         room_sid = await self._ctx.room.sid
-        driver = self._driver()
+        driver: RoomDriver | None = None
         reason = EndReason.AGENT_FAILED
         try:
+            driver = self._driver()
             with span("conversation"):
                 reason = await self._converse(driver)
+        except Exception:  # the border of the call: it ends with a record, whatever it was
+            _log.exception("the conversation failed")
         finally:
             _log.info("call over", reason=reason)
-            # First the record, then the caller's leg, then our own ears: closing a session may take seconds.
+            await self._finish(driver, room_sid, reason)
+        return not self._replaced
+
+    async def _finish(self, driver: RoomDriver | None, room_sid: str, reason: EndReason) -> None:
+        """First the record, then the caller's leg, then our own ears: closing a session may take seconds."""
+        if not self._replaced:
             self._facts.ended(room_sid, reason)
             self._live.state(CallState.ENDED)
-            if reason not in _LEG_IS_GONE:
+            if driver is not None and reason not in _LEG_IS_GONE:
                 await driver.played_out()
             await _delete_room(self._ctx)
-            await driver.close()
-            await self._facts.flush(FLUSH_SECONDS)
-            self._live.close()
+        closing = None if driver is None else asyncio.create_task(driver.close(), name="close")
+        await self._facts.flush(FLUSH_SECONDS)
+        self._live.close()
+        if closing is not None:
+            await asyncio.wait({closing}, timeout=CLOSE_SECONDS)
+            if not closing.done():
+                closing.cancel()
+            elif not closing.cancelled() and closing.exception() is not None:
+                _log.warning("the session did not close well", exc_info=closing.exception())
 
     def _driver(self) -> RoomDriver:
         return RoomDriver(
@@ -180,17 +234,26 @@ class _TakenCall:
         driver.post = self._loop.post
         await self._bus.serve_command(END_CALL, self._tenant_id, self._reply.call_id, self._end)
         tasks = [
-            asyncio.create_task(self._begin(driver), name="begin"),
-            asyncio.create_task(self._heartbeats(), name="heartbeats"),
+            asyncio.create_task(self._watched(lambda: self._begin(driver)), name="begin"),
+            asyncio.create_task(self._watched(self._heartbeats), name="heartbeats"),
         ]
         try:
-            await driver.start()
+            # Beside the start: a caller who leaves, or an operator who ends the call, is heard during it too.
             return await self._loop.run()
         finally:
             for task in tasks:
                 task.cancel()
 
+    async def _watched(self, work: Callable[[], Awaitable[None]]) -> None:
+        """Without this a part that fails would leave the caller in silence until they give up."""
+        try:
+            await work()
+        except Exception:
+            _log.exception("a part of the call failed")
+            self._loop.post(CallerLeft(reason=EndReason.AGENT_FAILED))
+
     async def _begin(self, driver: RoomDriver) -> None:
+        await driver.start()
         await driver.answered()
         snapshot = self._plan.snapshot
         self._facts.answered(await self._ctx.room.sid, snapshot.version, degraded=self._reply.degraded)
@@ -201,6 +264,8 @@ class _TakenCall:
             self._loop.post(Answered(greeting=snapshot.agent.greeting or default_greeting(snapshot.name)))
         await asyncio.sleep(self._plan.max_call_seconds)
         self._loop.post(TimeIsUp())
+        await asyncio.sleep(LAST_WORDS_SECONDS)
+        self._loop.post(CallerLeft(reason=EndReason.TIME_LIMIT))
 
     def _on_words(self, text: str, final: bool) -> None:
         self._live.words(text, final)
@@ -214,7 +279,7 @@ class _TakenCall:
         return Empty()
 
     async def _heartbeats(self) -> None:
-        """Keeps the lease; a job that another has replaced leaves without a word."""
+        """Keeps the lease; a job that another has replaced leaves without a word, and leaves the caller to it."""
         beat = Heartbeat(call_id=self._reply.call_id, epoch=self._reply.epoch, room_sid=await self._ctx.room.sid)
         while True:
             await asyncio.sleep(HEARTBEAT_SECONDS)
@@ -222,15 +287,21 @@ class _TakenCall:
                 await self._bus.request(HEARTBEAT, beat, tenant_id=self._tenant_id)
             except StaleEpoch:
                 _log.warning("another job has taken this call over")
+                self._replaced = True
                 self._loop.post(CallerLeft(reason=EndReason.AGENT_LOST))
                 return
-            except SwitchboardError as error:
-                _log.warning("heartbeat failed", error=error.code)
+            except Conflict:
+                _log.warning("this call's record is closed")
+                self._loop.post(CallerLeft(reason=EndReason.AGENT_LOST))
+                return
+            except (SwitchboardError, SealError) as error:
+                _log.warning("heartbeat failed", error=type(error).__name__)
 
 
 async def _delete_room(ctx: JobContext) -> None:
     """Ends every leg: the SIP side sends 486 before the answer and BYE after it."""
     try:
-        await ctx.delete_room()
+        async with asyncio.timeout(DELETE_SECONDS):
+            await ctx.delete_room()
     except Exception as error:  # the server may have closed the room already, or be away
         _log.info("room not deleted", error=type(error).__name__)
