@@ -9,6 +9,9 @@ from switchboard.settings import load_or_exit
 from voice_agent.settings import Settings
 from voice_agent.worker import SERVICE, make_server
 
+BEYOND_DRAIN_SECONDS = 5.0
+"""The worker gives up on its calls this long before the process gives up on the worker."""
+
 
 async def compose(service: Service[Settings]) -> ASGIApp | None:
     server = make_server(service.settings)
@@ -32,8 +35,14 @@ async def compose(service: Service[Settings]) -> ASGIApp | None:
     return None
 
 
+def patient(settings: Settings) -> Settings:
+    """Calls in progress are the work in flight here: the general grace must not cut them off before the worker's own."""
+    grace = max(settings.http.drain_grace_s, settings.worker.drain_timeout_s + BEYOND_DRAIN_SECONDS)
+    return settings.model_copy(update={"http": settings.http.model_copy(update={"drain_grace_s": grace})})
+
+
 def main() -> None:
-    run(SERVICE, load_or_exit(Settings), compose)
+    run(SERVICE, patient(load_or_exit(Settings)), compose)
 
 
 if __name__ == "__main__":
