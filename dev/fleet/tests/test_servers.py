@@ -1,5 +1,6 @@
 import random
 import secrets
+import shutil
 import socket
 
 import asyncpg
@@ -8,7 +9,7 @@ from fleet.hosted import HostedSupervisor
 from fleet.ports import PortPool, free_now
 from fleet.probes import exchange, http_ok, redis_ping
 from fleet.process import FleetError
-from fleet.servers import LiveKitServer, NatsServer, PostgresServer, RedisServer, make_postgres
+from fleet.servers import LiveKitServer, NatsServer, PostgresServer, RedisServer, make_postgres, make_redis
 from fleet.servers.postgres import remove_stale_pid
 
 pytestmark = pytest.mark.integration
@@ -69,6 +70,18 @@ async def test_redis_wants_its_password(redis_server: RedisServer) -> None:
     await redis_ping(redis_server.host, redis_server.port, redis_server.password)()
     with pytest.raises(ConnectionError, match="WRONGPASS"):
         await redis_ping(redis_server.host, redis_server.port, "guessed")()
+
+
+async def test_redis_runs_without_the_package_that_starts_a_daemon(
+    own_servers: HostedSupervisor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    which = shutil.which
+    monkeypatch.setattr(
+        "fleet.servers.redis.shutil.which", lambda name: None if name == "redis-server" else which(name)
+    )
+    server = make_redis(own_servers.folder / "redis", own_servers.ports.one(), "secret")
+    assert server.spec.argv[0] == str(own_servers.folder / "redis" / "redis-server")
+    await own_servers.astart(server.spec)
 
 
 async def test_livekit_answers(livekit_server: LiveKitServer) -> None:

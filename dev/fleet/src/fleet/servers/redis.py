@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
@@ -41,8 +42,24 @@ def make_redis(
     )
     spec = ProcessSpec(
         name=name,
-        argv=(str(find_program("redis-server", "Debian package redis-server")), str(config)),
+        argv=(str(program(folder)), str(config)),
         ready=redis_ping("127.0.0.1", port, password),
         prepare=functools.partial(write_private, config, text),
     )
     return RedisServer(spec, "127.0.0.1", port, password)
+
+
+def program(folder: Path) -> Path:
+    """redis-server, or a link of that name to redis-check-rdb.
+
+    The two are one program that goes by its name. Debian's redis-tools has it under the second name only; the package
+    with the first one would also start a daemon of its own.
+    """
+    found = shutil.which("redis-server")
+    if found is not None:
+        return Path(found)
+    link = folder / "redis-server"
+    folder.mkdir(parents=True, exist_ok=True)
+    link.unlink(missing_ok=True)
+    link.symlink_to(find_program("redis-check-rdb", "Debian package redis-tools"))
+    return link
