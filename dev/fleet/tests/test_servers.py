@@ -10,7 +10,7 @@ from fleet.ports import PortPool, free_now
 from fleet.probes import exchange, http_ok, redis_ping
 from fleet.process import FleetError
 from fleet.servers import LiveKitServer, NatsServer, PostgresServer, RedisServer, make_postgres, make_redis
-from fleet.servers.postgres import remove_stale_pid
+from fleet.servers.postgres import binaries, remove_stale_pid
 
 pytestmark = pytest.mark.integration
 
@@ -52,7 +52,15 @@ async def test_postgres_runs_where_namespaces_are_forbidden(
     own_servers: HostedSupervisor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("fleet.servers.postgres.namespaces_work", lambda: False)
-    server = make_postgres(own_servers.folder / "pg", own_servers.ports.one(), "secret", durable=False)
+    # Also below a home folder that is root's alone, with the programs there as well.
+    closed = own_servers.folder / "closed"
+    closed.mkdir(mode=0o700)
+    wheel = binaries().parents[1]
+    for part in (wheel, wheel.with_name(f"{wheel.name}.libs")):
+        shutil.copytree(part, closed / part.name, symlinks=True)
+    installed = closed / wheel.name / binaries().parent.name / "bin"
+    monkeypatch.setattr("fleet.servers.postgres.binaries", lambda: installed)
+    server = make_postgres(closed / "pg", own_servers.ports.one(), "secret", durable=False)
     await own_servers.astart(server.spec)
     connection = await asyncpg.connect(server.dsn())
     assert await connection.fetchval("SELECT 1") == 1

@@ -87,13 +87,14 @@ def as_ordinary_user(data: Path) -> tuple[str, ...]:
         return ()
     if namespaces_work():
         return ("unshare", "-U", "--map-user=1000", "--map-group=1000", "--")
-    # As `nobody`: the data folder must be its own, the rest is reached by the kept capability.
+    # As `nobody`: the data folder must be its own, the rest is reached by the kept capability. Without the secure bit
+    # access(2), by which initdb looks at its programs, would not count that capability.
     data.mkdir(parents=True, exist_ok=True)
     os.chown(data, NOBODY, NOBODY)
     capabilities = "+dac_override"
     return (
         *("setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"),
-        *("--inh-caps", capabilities, "--ambient-caps", capabilities, "--"),
+        *("--securebits", "+no_setuid_fixup", "--inh-caps", capabilities, "--ambient-caps", capabilities, "--"),
     )
 
 
