@@ -11,12 +11,9 @@ import pytest
 from fleet.bus_fixtures import BusServer
 from switchboard.bus import Bus, Call, Delivery, deadletters
 from switchboard.bus.connection import connect
-from switchboard.bus.consumer import RETRY_DELAYS
-from switchboard.bus.kv import Bucket
 from switchboard.contracts import calls, documents, tenants
 from switchboard.contracts.base import Actor, Empty, Service
 from switchboard.errors import (
-    Conflict,
     DeadlineExceeded,
     FieldProblem,
     Forbidden,
@@ -328,21 +325,6 @@ async def test_hostile_ids_are_refused_before_any_io(bus_server: BusServer) -> N
             fact.subject()
 
 
-async def test_a_bucket_compares_before_it_sets(bus_server: BusServer) -> None:
-    tenant_svc = await bus_server.connect(Service.TENANT_SVC)
-    bucket: Bucket = tenant_svc.bucket("snapshots")
-    key = uuid.uuid4().hex
-    await bucket.compare_and_set(key, b"one", 0)
-    entry = await bucket.entry(key)
-    assert entry is not None
-    with pytest.raises(Conflict):
-        await bucket.compare_and_set(key, b"lost update", 0)
-    await bucket.compare_and_set(key, b"two", entry.revision)
-    with pytest.raises(Conflict):
-        await bucket.compare_and_set(key, b"lost update", entry.revision)
-    assert await bucket.get(key) == b"two"
-
-
 async def test_live_words_reach_only_their_own_tenant(bus_server: BusServer) -> None:
     tenant_svc = await bus_server.connect(Service.TENANT_SVC)
     tenant_a, tenant_b = await new_tenant(tenant_svc), await new_tenant(tenant_svc)
@@ -393,7 +375,3 @@ async def test_the_bus_comes_back_after_a_kill_and_requests_meanwhile_fail_at_on
             except (NoResponder, DeadlineExceeded, Exception):
                 await asyncio.sleep(0.05)
     assert handled == [1]
-
-
-def test_the_last_delay_is_the_longest() -> None:
-    assert list(RETRY_DELAYS) == sorted(RETRY_DELAYS)

@@ -126,6 +126,7 @@ async def compose(service: Service[Settings], open_media: OpenMedia = LiveKitMed
         on_closed=lambda: service.fatal("the bus is closed"),
     )
     service.on_close(bus.drain)
+    service.on_drain(bus.stop_intake)
     book = SnapshotBook(bus.bucket(SNAPSHOTS), Blobs.open(settings.blobs))
     parts = build(db, bus, book, media, service.clock, settings.calls)
     service.background("snapshots", book.run())

@@ -29,7 +29,8 @@ async def compose(process: service.Service[Settings]) -> ASGIApp | None:
     bus = await Bus.connect(
         settings.nats, settings.sealing, Service.INGEST_WORKER, on_closed=lambda: process.fatal("the bus is closed")
     )
-    process.on_drain(bus.drain)
+    process.on_close(bus.drain)
+    process.on_drain(bus.stop_intake)
     process.health.required("bus", lambda: _connected(bus))
     process.health.required("blobs", blobs.ready)
     limits = Limits(cpu_s=ingest.cpu_s, memory_bytes=ingest.memory_mib * 1024 * 1024, max_pages=ingest.max_pages)

@@ -45,7 +45,8 @@ async def compose(process: service.Service[Settings]) -> ASGIApp:
     bus = await Bus.connect(
         settings.nats, settings.sealing, Service.RAG_SVC, on_closed=lambda: process.fatal("the bus is closed")
     )
-    process.on_drain(bus.drain)
+    process.on_close(bus.drain)
+    process.on_drain(bus.stop_intake)
     process.health.required("postgres", db.ready)
     process.health.required("bus", lambda: _connected(bus))
     process.health.degradable("blobs", blobs.ready)

@@ -47,6 +47,7 @@ async def compose(service: Service[Settings]) -> ASGIApp | None:
         on_closed=lambda: service.fatal("the bus is closed"),
     )
     service.on_close(bus.drain)
+    service.on_drain(bus.stop_intake)
 
     snapshots = SnapshotWriter(bus.bucket(SNAPSHOTS), Blobs.open(settings.blobs))
     projection = Projection(db, snapshots, bus.bucket(TENANT_KEYS))

@@ -11,6 +11,7 @@ from switchboard.bus import Bus
 from switchboard.contracts.documents import SPEECH_TEXTS, SpeechTexts
 from switchboard.contracts.snapshot import TenantSnapshot
 from switchboard.errors import SwitchboardError
+from switchboard.sealed import SealError
 
 from voice_agent.drivers.room import Providers
 from voice_agent.offline.language_model import SpeechModel, build_language_model
@@ -49,8 +50,8 @@ class SpeechProviders:
 async def _texts(bus: Bus, snapshot: TenantSnapshot) -> tuple[str, ...]:
     try:
         reply = await bus.request(SPEECH_TEXTS, SpeechTexts(), tenant_id=snapshot.tenant_id)
-    except SwitchboardError as error:
-        _log.warning("the ear goes without the tenant's documents", error=error.code)
+    except (SwitchboardError, SealError) as error:
+        _log.warning("the ear goes without the tenant's documents", error=type(error).__name__)
         return ()
     # The first line of a text is its heading; as one it tells the ear what the lines below are about.
     return tuple(f"# {text}" for text in reply.texts or ())

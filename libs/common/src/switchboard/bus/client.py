@@ -55,6 +55,7 @@ class Bus:
         self._js = client.jetstream(timeout=PUBLISH_SECONDS)
         self._service = service
         self._clock = clock
+        self._on_closed: Callable[[], None] = _nothing
         self._buckets: dict[str, Bucket] = {}
         self._servers: list[rpc.Server] = []
         self._loops: list[ConsumerLoop] = []
@@ -98,6 +99,7 @@ class Bus:
             raise Unavailable(f"no bus answered within {FIRST_CONNECT_SECONDS:.0f} s") from None
         master = base64.b64decode(sealing.master_key.get_secret_value())
         bus = cls(client, service, master, clock or SystemClock())
+        bus._on_closed = on_closed
         return bus
 
     @property
@@ -146,7 +148,15 @@ class Bus:
         for domain, chosen in by_domain.items():
             loop = ConsumerLoop(self._js, STREAM_OF[domain], durable(self._service, domain), chosen, self.keyring)
             self._loops.append(loop)
-            self._tasks.append(asyncio.create_task(loop.run(), name=f"consume {domain}"))
+            task = asyncio.create_task(loop.run(), name=f"consume {domain}")
+            task.add_done_callback(self._consuming_ended)
+            self._tasks.append(task)
+
+    def _consuming_ended(self, task: asyncio.Task[None]) -> None:
+        """A loop that broke consumes nothing any more: the process must not go on as if it did."""
+        if not task.cancelled() and task.exception() is not None:
+            _log.error("a consumer broke", exc_info=task.exception())
+            self._on_closed()
 
     # -- requests ---------------------------------------------------------------------------------------------------
 
