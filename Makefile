@@ -11,6 +11,8 @@ export PYTHONDONTWRITEBYTECODE :=
 # espeak-ng's sound library makes folders for itself; they belong below var/.
 export PULSE_RUNTIME_PATH := $(CURDIR)/var/pulse
 export PULSE_STATE_PATH := $(CURDIR)/var/pulse
+# Since 1.29 onnxruntime reports to its maker unless told not to.
+export ORT_DISABLE_TELEMETRY := 1
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile

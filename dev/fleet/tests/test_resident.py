@@ -86,7 +86,9 @@ def test_a_real_livekit_sip_takes_the_nodes_place(
 def test_settings_of_the_outer_environment_stay_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SWITCHBOARD_NATS__PASSWORD", "leaked")
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://elsewhere")
-    assert not [key for key in base_environment() if key.startswith(("SWITCHBOARD_", "OTEL_"))]
+    given = base_environment()
+    assert not [key for key in given if key.startswith(("SWITCHBOARD_", "OTEL_"))]
+    assert given["ORT_DISABLE_TELEMETRY"] == "1"
 
 
 def test_private_files_replace_a_public_one(tmp_path: Path) -> None:

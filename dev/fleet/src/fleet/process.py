@@ -70,9 +70,10 @@ class ProcessSpec:
 
 def base_environment() -> dict[str, str]:
     """The supervisor's environment without other Switchboard settings, so that a fleet is what its specs say."""
-    return {
-        key: value for key, value in os.environ.items() if not key.startswith(("SWITCHBOARD_", "OTEL_", "LIVEKIT_"))
-    }
+    ours = ("SWITCHBOARD_", "OTEL_", "LIVEKIT_")
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(ours)}
+    # Since 1.29 onnxruntime reports to its maker unless told not to, and leaves a device id in the home folder.
+    return kept | {"ORT_DISABLE_TELEMETRY": "1"}
 
 
 def describe_exit(returncode: int) -> str:
