@@ -20,9 +20,8 @@ from typing import Protocol
 from uuid import UUID
 
 import structlog
-from asyncpg import InterfaceError, PostgresError
 
-from switchboard.db import Connection, Database
+from switchboard.db import DATABASE_ERRORS, Connection, Database
 from switchboard.errors import SwitchboardError
 from switchboard.telemetry import context_headers
 
@@ -197,7 +196,7 @@ class Relay:
             try:
                 await self.drain()
                 await self._prune_when_due()
-            except (SwitchboardError, PostgresError, InterfaceError, OSError) as error:
+            except (SwitchboardError, *DATABASE_ERRORS) as error:
                 _log.warning("outbox relay waits", schema=self._schema, error=type(error).__name__)
             await self._pause()
 
@@ -220,7 +219,7 @@ class Relay:
             try:
                 async with self._db.listener() as conn:
                     await self._hear(conn)
-            except (SwitchboardError, PostgresError, InterfaceError, OSError) as error:
+            except (SwitchboardError, *DATABASE_ERRORS) as error:
                 _log.warning("outbox listener waits", schema=self._schema, error=type(error).__name__)
             await asyncio.sleep(self._settings.poll_s)
 

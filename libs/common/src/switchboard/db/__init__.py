@@ -10,6 +10,6 @@ SQL stands in each service's ``repository.py`` as module-level constants in capi
 against the migrated schema.
 """
 
-from switchboard.db.database import PLATFORM_TENANT, Connection, Database, DirtyConnection
+from switchboard.db.database import DATABASE_ERRORS, PLATFORM_TENANT, Connection, Database, DirtyConnection
 
-__all__ = ["PLATFORM_TENANT", "Connection", "Database", "DirtyConnection"]
+__all__ = ["DATABASE_ERRORS", "PLATFORM_TENANT", "Connection", "Database", "DirtyConnection"]

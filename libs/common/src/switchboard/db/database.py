@@ -44,7 +44,11 @@ _UNREACHABLE = (
     asyncpg.TooManyConnectionsError,
     asyncpg.AdminShutdownError,
     asyncpg.CrashShutdownError,
+    asyncpg.InternalClientError,  # a connection that is cut while it is being handed out
 )
+
+DATABASE_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError)
+"""What a statement raises when the server, or the way to it, fails: for loops that wait and try again."""
 
 
 class DirtyConnection(RuntimeError):

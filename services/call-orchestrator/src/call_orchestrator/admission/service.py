@@ -9,7 +9,6 @@ from typing import Protocol
 from uuid import UUID
 
 import structlog
-from asyncpg import InterfaceError, InternalClientError, PostgresError
 from switchboard.admission import END_REASON, decide
 from switchboard.clock import Clock
 from switchboard.contracts.calls import (
@@ -23,7 +22,7 @@ from switchboard.contracts.calls import (
     Outcome,
 )
 from switchboard.contracts.snapshot import TenantSnapshot
-from switchboard.db import Database
+from switchboard.db import DATABASE_ERRORS, Database
 from switchboard.degraded import degraded_call_id, degraded_epoch
 from switchboard.errors import Conflict, NotFound, StaleEpoch, Unavailable
 from switchboard.ids import Ids
@@ -40,7 +39,7 @@ from call_orchestrator.calls.repository import EventRecord
 
 _log = structlog.get_logger(__name__)
 
-CANT_RECORD = (Unavailable, SealError, PostgresError, InterfaceError, InternalClientError, OSError, TimeoutError)
+CANT_RECORD = (Unavailable, SealError, *DATABASE_ERRORS, TimeoutError)
 """What keeps a call from being recorded now. A caller doesn't wait for any of it.
 
 ``InternalClientError`` is how asyncpg's pool shows a connection that the server cut while it was being handed out.

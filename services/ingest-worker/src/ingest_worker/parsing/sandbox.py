@@ -6,13 +6,13 @@ import asyncio
 import contextlib
 import json
 import os
-import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import structlog
 from switchboard.errors import Unavailable
+from switchboard.subprocesses import kill
 
 from ingest_worker.parsing.blocks import Block, from_json
 from ingest_worker.parsing.child import Limits
@@ -60,7 +60,7 @@ class Parser:
         except TimeoutError:
             raise ParserTimedOut("the parser did not end in time") from None
         finally:
-            await _end(process)
+            await kill(process, group=True)
         if status != 0:
             _log.warning("parser ended early", status=status)
             raise Unreadable(TOO_COMPLICATED)
@@ -88,14 +88,6 @@ async def _exchange(process: asyncio.subprocess.Process, data: bytes) -> bytes:
     finally:
         sending.cancel()
         await asyncio.gather(sending, return_exceptions=True)
-
-
-async def _end(process: asyncio.subprocess.Process) -> None:
-    """Kill the whole session, if anything of it is left."""
-    if process.returncode is None:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        await process.wait()
 
 
 def _answer(output: bytes) -> list[Block]:

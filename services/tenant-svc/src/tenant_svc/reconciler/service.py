@@ -13,7 +13,7 @@ import asyncpg
 import structlog
 from switchboard.clock import Clock
 from switchboard.contracts.snapshot import PLATFORM_TRUNK
-from switchboard.db import Database
+from switchboard.db import DATABASE_ERRORS, Database
 from switchboard.errors import SwitchboardError, Unavailable
 from switchboard.ids import token
 from switchboard.sealed import SealError
@@ -128,7 +128,7 @@ class Reconciler:
         except asyncpg.LockNotAvailableError:
             # Another replica is at it. What it finds is what this one would have found.
             self.last = before or Outcome(self.cell, self._clock.now(), ok=False, error="Busy")
-        except (SwitchboardError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+        except (SwitchboardError, *DATABASE_ERRORS) as error:
             self.last = Outcome(self.cell, self._clock.now(), ok=False, error=type(error).__name__)
         self._told(self.last)
         self._tell(before, self.last)

@@ -11,12 +11,11 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 from uuid import UUID
 
-import asyncpg
 import structlog
 from switchboard.bus import Delivery
 from switchboard.contracts.snapshot import TenantSnapshot
 from switchboard.contracts.tenants import ConfigurationPublished
-from switchboard.db import Connection, Database
+from switchboard.db import DATABASE_ERRORS, Connection, Database
 from switchboard.errors import SwitchboardError
 from switchboard.ids import token
 from switchboard.inbox import Inbox
@@ -71,7 +70,7 @@ class Projection:
         """Right after a commit, so that nobody waits for the fact's way through the broker. Never raises."""
         try:
             await self.project(tenant_id)
-        except (SwitchboardError, asyncpg.PostgresError, OSError) as error:
+        except (SwitchboardError, *DATABASE_ERRORS) as error:
             _log.warning("snapshot not written yet; the fact will do it", error=type(error).__name__)
 
     async def project(self, tenant_id: UUID) -> bool:
@@ -104,7 +103,7 @@ class Projection:
                 rebuilt = await self.rebuild()
                 if rebuilt.snapshots or rebuilt.keys:
                     _log.info("buckets filled", snapshots=rebuilt.snapshots, keys=rebuilt.keys)
-            except (SwitchboardError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+            except (SwitchboardError, *DATABASE_ERRORS) as error:
                 _log.warning("buckets not swept", error=type(error).__name__)
             await asyncio.sleep(every_s)
 

@@ -15,6 +15,7 @@ import numpy as np
 from livekit import rtc
 from livekit.agents import APIConnectOptions, APIError, tts, utils
 from livekit.agents.types import DEFAULT_API_CONNECT_OPTIONS
+from switchboard.subprocesses import kill
 
 from voice_agent.offline.sound import Samples
 from voice_agent.offline.spoken import sentences, spoken
@@ -69,12 +70,6 @@ async def _start(settings: VoiceSettings) -> asyncio.subprocess.Process:
         raise VoiceFailure("espeak-ng is not on PATH; install the system package espeak-ng") from error
 
 
-async def _end(process: asyncio.subprocess.Process) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        process.kill()
-    await process.wait()
-
-
 async def _one(sentence: str, settings: VoiceSettings) -> AsyncIterator[bytes]:
     process = await _start(settings)
     try:
@@ -94,7 +89,7 @@ async def _one(sentence: str, settings: VoiceSettings) -> AsyncIterator[bytes]:
             yield whole[:even]
     finally:
         # also when the listener is gone in mid-sentence: nothing may go on speaking
-        await asyncio.shield(_end(process))
+        await asyncio.shield(kill(process))
 
 
 async def speak(text: str, settings: VoiceSettings | None = None) -> AsyncIterator[bytes]:
