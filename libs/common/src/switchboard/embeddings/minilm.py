@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -43,6 +44,8 @@ class MiniLm:
                 "SWITCHBOARD_EMBEDDINGS__MODEL_DIR holds no finished model; make it: "
                 "python -m switchboard.embeddings build --out FOLDER"
             )
+        # From 1.29 on it reports its use to its maker, and leaves a device id in the cache folder, unless told not to.
+        os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
         import onnxruntime
         from tokenizers import Tokenizer
 
