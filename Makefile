@@ -56,7 +56,9 @@ e2e: setup ## tests of the whole fleet through its public faces
 	@.venv/bin/pytest -q -m e2e
 
 test: lint types ## lint, types, and all tests
-	@.venv/bin/pytest -q
+	@.venv/bin/pytest -q -m unit
+	@.venv/bin/pytest -q -m integration
+	@.venv/bin/pytest -q -m e2e
 
 lock: setup ## compile the pins again after a change to a pyproject.toml
 	@sh tools/lock.sh
