@@ -28,7 +28,8 @@ def frames(samples: Samples, rate: int) -> list[rtc.AudioFrame]:
 async def test_a_stream_finds_decodes_and_ends_utterances(
     speech_model: SpeechModel, acoustic: Path, question: Samples, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # The audio comes faster than it would be spoken, so the child is behind and may take its time over an interim.
+    # The audio comes faster than it would be spoken: the child is behind and may take its time over an interim, and
+    # the end of the input, which flushes, is known long before the first utterance is heard.
     monkeypatch.setattr("voice_agent.offline.ear._INTERIM_PATIENCE", 30.0)
     results: list[Hypotheses] = []
     ears = OfflineSTT(model=speech_model, acoustic=acoustic, seed=1, on_heard=results.append)

@@ -14,8 +14,11 @@ LONG = "This sentence goes on and on about the weather at the coast " * 40
 
 
 def children() -> set[int]:
-    tasks = Path(f"/proc/{os.getpid()}/task")
-    return {int(pid) for task in tasks.iterdir() for pid in (task / "children").read_text().split()}
+    found: set[int] = set()
+    for task in Path(f"/proc/{os.getpid()}/task").iterdir():
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # a thread may end meanwhile
+            found.update(int(pid) for pid in (task / "children").read_text().split())
+    return found
 
 
 def command_line(pid: int) -> bytes:

@@ -11,6 +11,7 @@ the agent can ask again. An ear that failed twice is reported as a recoverable `
 """
 
 import asyncio
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 
@@ -26,6 +27,7 @@ from voice_agent.offline.sound import EAR_RATE
 
 _ENGLISH = LanguageCode("en")
 _INTERIM_EVERY = 0.25  # seconds of audio
+_VAD_WINDOW = 0.032  # seconds; the detector's step
 
 
 class OfflineSTT(stt.STT[str]):
@@ -153,7 +155,8 @@ class _Stream(stt.RecognizeStream):
         self._since_interim = 0.0
         self._interim = ""
         self._speaking = False
-        self._flush_wanted = False
+        self._pushed = 0.0
+        self._flushes: deque[float] = deque()
 
     async def _run(self) -> None:
         try:
@@ -176,12 +179,14 @@ class _Stream(stt.RecognizeStream):
     async def _forward(self, detector: vad.VADStream) -> None:
         async for item in self._input_ch:
             if isinstance(item, rtc.AudioFrame):
+                self._pushed += item.duration
                 detector.push_frame(item)
-            else:
-                self._flush_wanted = self._speaking
+            else:  # the detector may be far behind: a flush holds for what was said before it
+                self._flushes.append(self._pushed)
         detector.end_input()
 
     async def _on_vad(self, ear: Ear, event: vad.VADEvent) -> None:
+        flushed = event.type == vad.VADEventType.INFERENCE_DONE and self._reached_flush(event.timestamp)
         if event.type == vad.VADEventType.START_OF_SPEECH:
             self._began = max(0.0, event.timestamp - event.speech_duration)
             self._speaking, self._interim, self._since_interim = True, "", 0.0
@@ -191,13 +196,20 @@ class _Stream(stt.RecognizeStream):
         elif event.type == vad.VADEventType.INFERENCE_DONE and self._speaking:
             await self._guarded(ear, frames=event.frames)
             self._since_interim += sum(frame.duration for frame in event.frames)
-            if self._flush_wanted:
+            if flushed:
                 await self._end(ear, event.timestamp)
             elif self._since_interim >= _INTERIM_EVERY:
                 self._since_interim = 0.0
                 await self._send_interim(ear, event.timestamp)
         elif event.type == vad.VADEventType.END_OF_SPEECH and self._speaking:
             await self._end(ear, event.timestamp - event.silence_duration)
+
+    def _reached_flush(self, now: float) -> bool:
+        reached = False
+        while self._flushes and now > self._flushes[0] - _VAD_WINDOW:
+            self._flushes.popleft()
+            reached = True
+        return reached
 
     async def _guarded(self, ear: Ear, *, start: bool = False, frames: list[rtc.AudioFrame] | None = None) -> None:
         try:
@@ -226,7 +238,7 @@ class _Stream(stt.RecognizeStream):
             )
 
     async def _end(self, ear: Ear, ended: float) -> None:
-        self._speaking = self._flush_wanted = False
+        self._speaking = False
         heard = Hypotheses()
         try:
             heard = await ear.finish()
