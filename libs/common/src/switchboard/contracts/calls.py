@@ -9,6 +9,7 @@ from uuid import UUID
 from pydantic import AwareDatetime, Field
 
 from switchboard.contracts.base import CallFact, Command, Contract, Empty, Live, Page, Rpc, Service, services
+from switchboard.contracts.providers import ProviderFault
 from switchboard.contracts.snapshot import TenantSnapshot
 from switchboard.sealed import Sealed
 
@@ -204,6 +205,7 @@ class TurnRecorded(CallFact):
     passages: tuple[PassageUsed, ...] = ()
     receipts: tuple[ToolReceipt, ...] = ()
     timings: TurnTimings = TurnTimings()
+    faults: tuple[ProviderFault, ...] = ()
 
 
 class ConversationSaved(CallFact):
@@ -340,6 +342,7 @@ class TurnRecord(Contract):
     interrupted: bool
     passages: tuple[PassageUsed, ...]
     timings: TurnTimings
+    faults: tuple[ProviderFault, ...] = ()
 
 
 class CallRecord(Contract):

@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import AwareDatetime, Field, field_validator, model_validator
 
 from switchboard.contracts.base import Contract
+from switchboard.contracts.providers import ProviderChains
 
 PLATFORM_TRUNK = "platform"
 """Our own trunk, shared by the carriers we take calls from; a customer's trunk is named by its id (32 hex)."""
@@ -85,6 +86,7 @@ class AgentConfiguration(Contract):
     max_call_seconds: int = Field(default=900, ge=30, le=14_400)
     outside_hours: Literal["talk", "take_message", "refuse"] = "talk"
     forward_to: str | None = Field(default=None, pattern=r"^\+[1-9]\d{6,14}$")
+    providers: ProviderChains = ProviderChains()
 
 
 class TenantSnapshot(Contract):
