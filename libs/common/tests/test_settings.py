@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import base64
+import json
 from pathlib import Path
 from typing import Annotated
 
@@ -12,6 +13,8 @@ from switchboard.settings import (
     Fragment,
     LiveKitSettings,
     NatsSettings,
+    ProviderKinds,
+    ProviderSettings,
     RedisSettings,
     SealingSettings,
     ServiceSettings,
@@ -168,3 +171,87 @@ def test_the_exit_status_is_78_and_the_list_goes_to_standard_error(
 
 def test_a_fields_variable_can_be_asked_for() -> None:
     assert variable("http", "port") == "SWITCHBOARD_HTTP__PORT"
+
+
+class WithProviders(ServiceSettings):
+    providers: ProviderSettings = ProviderSettings()
+
+
+class WithKinds(ServiceSettings):
+    providers: ProviderKinds = ProviderKinds()
+
+
+PORT = {"SWITCHBOARD_HTTP__PORT": "1"}
+ENDPOINTS = "SWITCHBOARD_PROVIDERS__ENDPOINTS"
+MAIN = {"kind": "openai", "base_url": "https://models.example/v1/", "api_key": "hunter2"}
+
+
+def endpoint_problems(endpoints: object) -> list[str]:
+    with pytest.raises(SettingsError) as caught:
+        load(WithProviders, {**PORT, ENDPOINTS: json.dumps(endpoints)})
+    assert "hunter" not in str(caught.value)
+    return caught.value.problems
+
+
+def test_endpoints_are_one_json_variable_and_none_is_the_default() -> None:
+    assert load(WithProviders, PORT).providers.endpoints == {}
+
+    settings = load(WithProviders, {**PORT, ENDPOINTS: json.dumps({"openai-main": MAIN})})
+
+    main = settings.providers.endpoints["openai-main"]
+    assert (main.kind, main.base_url, main.api_key.get_secret_value()) == (
+        "openai",
+        "https://models.example/v1",
+        "hunter2",
+    )
+    assert "hunter2" not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"kind": "acme"}, ": main.kind: input should be 'openai', 'deepgram', 'elevenlabs' or 'cartesia'"),
+        ({"base_url": "ftp://models.example"}, ": main.base_url: must begin with http://, https://, ws:// or wss://"),
+        ({"base_url": "https:///v1"}, ": main.base_url: must begin with"),
+        ({"base_url": "https://hunter:hunter3@models.example"}, ": main.base_url: must be an address alone"),
+        ({"base_url": "https://models.example/v1?key=hunter3"}, ": main.base_url: must be an address alone"),
+        ({"api_key": "hunter3\n"}, ": main.api_key: must be one word of printable ASCII"),
+        ({"api_key": ""}, ": main.api_key: must be one word of printable ASCII"),
+        ({"api_kee": "hunter3"}, ": main.api_kee is not a setting"),
+    ],
+)
+def test_a_wrong_member_of_an_endpoint_is_named_with_its_endpoint(change: dict[str, str], says: str) -> None:
+    (problem,) = endpoint_problems({"main": {**MAIN, **change}})
+
+    assert problem.startswith(ENDPOINTS + says)
+
+
+def test_what_an_endpoint_lacks_is_listed_with_what_to_put_there() -> None:
+    missing = endpoint_problems({"main": {"kind": "openai"}})
+
+    assert [problem.partition(" is missing: ")[0] for problem in missing] == [
+        f"{ENDPOINTS}: main.api_key",
+        f"{ENDPOINTS}: main.base_url",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [("offline", "our own pipeline"), ("Main", "is no name"), ("-x", "is no name"), ("a" * 33, "is no name")],
+)
+def test_a_name_that_no_tenant_could_choose_is_refused(name: str, says: str) -> None:
+    (problem,) = endpoint_problems({name: MAIN})
+    assert problem.startswith(f"{ENDPOINTS}: {name}: ")
+    assert says in problem
+
+    with pytest.raises(SettingsError, match=says):
+        load(WithKinds, {**PORT, "SWITCHBOARD_PROVIDERS__KINDS": json.dumps({name: "openai"})})
+
+
+def test_kinds_are_names_without_addresses_and_keys() -> None:
+    kinds = load(WithKinds, {**PORT, "SWITCHBOARD_PROVIDERS__KINDS": '{"main": "openai", "ear": "deepgram"}'})
+    assert kinds.providers.kinds == {"main": "openai", "ear": "deepgram"}
+    assert load(WithKinds, PORT).providers.kinds == {}
+
+    with pytest.raises(SettingsError, match=r"SWITCHBOARD_PROVIDERS__KINDS: main: input should be 'openai'"):
+        load(WithKinds, {**PORT, "SWITCHBOARD_PROVIDERS__KINDS": json.dumps({"main": MAIN})})

@@ -18,11 +18,12 @@ import base64
 import binascii
 import json
 import os
+import re
 import sys
 from collections.abc import Iterator, Mapping
 from contextvars import ContextVar
 from pathlib import Path
-from typing import Annotated, Any, Literal, NoReturn, TypeVar, get_args
+from typing import Annotated, Any, Literal, NoReturn, TypeVar, get_args, get_origin
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
@@ -34,6 +35,8 @@ from pydantic_settings import (
     PydanticBaseSettingsSource,
     SettingsConfigDict,
 )
+
+from switchboard.contracts.providers import ENDPOINT_NAME, OFFLINE, ProviderKind
 
 PREFIX = "SWITCHBOARD_"
 DSN_SCHEMES = ("postgresql", "postgres")
@@ -141,6 +144,61 @@ class SealingSettings(Fragment):
 
     master_key: Annotated[SecretStr, AfterValidator(_key_of_32_bytes)] = Field(
         description="base64 of 32 random bytes (openssl rand -base64 32); losing it loses what was sealed"
+    )
+
+
+def _endpoint_name(value: str) -> str:
+    if value == OFFLINE:
+        raise ValueError("is the name of our own pipeline, which needs no endpoint; choose another")
+    if re.fullmatch(ENDPOINT_NAME, value) is None:
+        raise ValueError("is no name: a lower-case letter, then lower-case letters, digits and hyphens, 32 at most")
+    return value
+
+
+def _base_url(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https", "ws", "wss") or not parts.hostname:
+        raise ValueError("must begin with http://, https://, ws:// or wss:// and name a host")
+    if parts.username is not None or parts.password is not None or parts.query or parts.fragment:
+        raise ValueError("must be an address alone, without user, query or fragment; the key goes into api_key")
+    return value.rstrip("/")
+
+
+def _header_safe(value: SecretStr) -> SecretStr:
+    text = value.get_secret_value()
+    if not text or not text.isascii() or not text.isprintable() or " " in text:
+        raise ValueError("must be one word of printable ASCII; look for a line break at its end")
+    return value
+
+
+EndpointName = Annotated[str, AfterValidator(_endpoint_name)]
+
+
+class ProviderEndpoint(Fragment):
+    """An account with a provider, or a server that speaks a provider's protocol."""
+
+    kind: ProviderKind = Field(description="protocol it speaks: openai, deepgram, elevenlabs or cartesia")
+    base_url: Annotated[str, AfterValidator(_base_url)] = Field(
+        description="base address as that provider's clients take it, e.g. https://api.openai.com/v1"
+    )
+    api_key: Annotated[SecretStr, AfterValidator(_header_safe)] = Field(
+        description="the account's key; any word for a server that asks for none"
+    )
+
+
+class ProviderSettings(Fragment):
+    """The endpoints that tenants choose among, by name; each service that calls them has its own copy."""
+
+    endpoints: dict[EndpointName, ProviderEndpoint] = Field(
+        default_factory=dict, description='JSON object, {"<name>": {"kind": ..., "base_url": ..., "api_key": ...}}'
+    )
+
+
+class ProviderKinds(Fragment):
+    """Names and kinds of the same endpoints, for a service that checks what is chosen and never calls them."""
+
+    kinds: dict[EndpointName, ProviderKind] = Field(
+        default_factory=dict, description='JSON object, {"<name>": "openai" | "deepgram" | "elevenlabs" | "cartesia"}'
     )
 
 
@@ -252,16 +310,26 @@ def _fragment(annotation: Any) -> type[BaseModel] | None:
     return None
 
 
-def _field(cls: type[BaseModel], path: tuple[str, ...]) -> FieldInfo | None:
-    """The declaration at ``path``, as deep as declarations go."""
+def _field(cls: type[BaseModel], path: tuple[str, ...]) -> tuple[FieldInfo | None, int]:
+    """The declaration at ``path``, as deep as declarations go, and how many parts of it make the variable's name.
+
+    A mapping is one variable that holds JSON: its keys, and what is below them, are parts of its value.
+    """
     owner: type[BaseModel] | None = cls
     found: FieldInfo | None = None
-    for part in path:
+    named = 0
+    in_mapping = False
+    for at, part in enumerate(path):
+        if in_mapping and at == named:
+            continue  # the key
         if owner is None or part not in owner.model_fields:
-            return found
+            break
         found = owner.model_fields[part]
         owner = _fragment(found.annotation)
-    return found
+        if not in_mapping:
+            named = at + 1
+            in_mapping = get_origin(found.annotation) is dict
+    return found, named if in_mapping else len(path)
 
 
 def _required(path: tuple[str, ...], field: FieldInfo) -> Iterator[tuple[tuple[str, ...], FieldInfo]]:
@@ -282,7 +350,10 @@ def _problems(cls: type[BaseModel], error: ValidationError, variables: Mapping[s
 
 def _problem(cls: type[BaseModel], detail: ErrorDetails, variables: Mapping[str, str]) -> Iterator[str]:
     path = tuple(str(part) for part in detail["loc"])
-    declared = _field(cls, path)
+    declared, named = _field(cls, path)
+    if named < len(path):
+        yield _in_mapping(path[:named], path[named:], detail, declared)
+        return
     if detail["type"] == "missing" and declared is not None:
         for leaf, field in _required(path, declared):
             yield f"{variable(*leaf)} is missing: {field.description or 'a value is needed'}"
@@ -299,3 +370,17 @@ def _problem(cls: type[BaseModel], detail: ErrorDetails, variables: Mapping[str,
         message = "is not acceptable"  # whatever it is, it may be a secret
     wanted = f" (wanted: {declared.description})" if declared is not None and declared.description else ""
     yield f"{name}: {message[:1].lower()}{message[1:]}{wanted}"
+
+
+def _in_mapping(
+    path: tuple[str, ...], member: tuple[str, ...], detail: ErrorDetails, declared: FieldInfo | None
+) -> str:
+    """The problem of one member of a variable that holds a JSON object."""
+    where = f"{variable(*path)}: {'.'.join(part for part in member if part != '[key]')}"
+    wanted = declared.description if declared is not None and member[-1] != "[key]" else ""
+    if detail["type"] == "missing":
+        return f"{where} is missing: {wanted or 'a value is needed'}"
+    if detail["type"] == "extra_forbidden":
+        return f"{where} is not a setting"
+    message = detail["msg"].removeprefix("Value error, ")
+    return f"{where}: {message[:1].lower()}{message[1:]}" + (f" (wanted: {wanted})" if wanted else "")

@@ -6,7 +6,9 @@ name of the operators' choosing; addresses and keys are settings of the services
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Literal, get_args
 
 from pydantic import Field
 
@@ -15,9 +17,26 @@ from switchboard.contracts.base import Contract
 OFFLINE = "offline"
 """The endpoint that is always there: our own ear, answerer, voice and embeddings. Last in every chain, named or not."""
 
+ENDPOINT_NAME = r"^[a-z][a-z0-9-]{0,31}$"
+
 ProviderStage = Literal["stt", "llm", "tts"]
+ChosenStage = Literal["stt", "llm", "tts", "embeddings"]
+"""What a tenant chooses for: a call's stages, and what its documents are found with."""
+
 ProviderKind = Literal["openai", "deepgram", "elevenlabs", "cartesia"]
 """Protocols. ``openai`` is any server compatible with OpenAI's chat, embeddings, speech and transcription."""
+
+STAGES: tuple[ChosenStage, ...] = get_args(ChosenStage)
+
+SERVES: Mapping[ProviderKind, frozenset[ChosenStage]] = MappingProxyType(
+    {
+        "openai": frozenset({"llm", "tts", "embeddings"}),
+        "deepgram": frozenset({"stt"}),
+        "elevenlabs": frozenset({"tts"}),
+        "cartesia": frozenset({"tts"}),
+    }
+)
+"""Which stages an endpoint of each kind can be chosen for."""
 
 MAX_CHAIN = 4
 
@@ -30,7 +49,7 @@ class ProviderChoice(Contract):
     for more of it once what came is spoken. ``None``: the stage's default.
     """
 
-    endpoint: str = Field(pattern=r"^[a-z][a-z0-9-]{0,31}$")
+    endpoint: str = Field(pattern=ENDPOINT_NAME)
     model: str = Field(default="", max_length=128)
     voice: str = Field(default="", max_length=128)
     deadline_ms: int | None = Field(default=None, ge=100, le=20_000)
