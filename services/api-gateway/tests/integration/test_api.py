@@ -117,6 +117,7 @@ SETTINGS_CALLS: list[tuple[str, str, dict[str, Any] | None, Rpc[Any, Any]]] = [
     ("POST", "/v1/trunks", {"name": "SBC", "allowed_addresses": ["203.0.113.7"], "numbers": ["+34910000000"]},
      tenants.ADD_TRUNK),
     ("PUT", "/v1/agent", {"greeting": "Hola", "forward_to": "+34910000001"}, tenants.SET_AGENT),
+    ("GET", "/v1/providers", None, tenants.LIST_PROVIDERS),
     ("POST", "/v1/configuration/publish", None, tenants.PUBLISH),
     ("POST", "/v1/live", None, tenants.GO_LIVE),
     ("POST", "/v1/pause", None, tenants.PAUSE),
@@ -138,6 +139,29 @@ async def test_settings_reach_their_owner(gateway: RunningGateway, peers: Peers,
         sent = asked.body.model_dump(mode="json")
         plain = {key: value for key, value in (form or {}).items() if isinstance(value, str)}
         assert {key: sent[key] for key in plain} == plain
+
+
+async def test_chosen_providers_travel_both_ways(gateway: RunningGateway, peers: Peers, tenant: Tenant) -> None:
+    async def echo(body: snapshot.AgentConfiguration, call: Call) -> Contract:
+        return tenant_view(tenant.id).model_copy(update={"agent": body})
+
+    peers.answer(tenants.SET_AGENT, echo)
+    link = {"endpoint": "openai-main", "model": "small", "voice": "", "deadline_ms": 900}
+    providers = {"stt": [], "llm": [link, {**link, "endpoint": "openai-spare"}], "tts": [], "embeddings": link}
+
+    response = await gateway.http.put("/v1/agent", json={"providers": providers}, headers=tenant.headers)
+
+    assert response.json()["agent"]["providers"] == providers
+
+
+async def test_the_providers_that_can_be_chosen(gateway: RunningGateway, peers: Peers, tenant: Tenant) -> None:
+    view = tenants.ProviderView(endpoint="openai-main", kind="openai", stages=("llm", "tts", "embeddings"))
+    peers.answer(tenants.LIST_PROVIDERS, tenants.ProviderList(providers=(view,)))
+
+    response = await gateway.http.get("/v1/providers", headers=tenant.headers)
+
+    offered = {"endpoint": "openai-main", "kind": "openai", "stages": ["llm", "tts", "embeddings"]}
+    assert response.json() == {"providers": [offered]}
 
 
 async def test_published(gateway: RunningGateway, peers: Peers, tenant: Tenant) -> None:

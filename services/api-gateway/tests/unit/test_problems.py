@@ -68,6 +68,15 @@ def problems(form: type[Form], body: Any) -> dict[str, FieldProblem]:
         (TrunkForm, {**TRUNK, "auth_username": "x"}, ""),
         (AgentForm, {"max_concurrent_calls": 0}, "/max_concurrent_calls"),
         (AgentForm, {"outside_hours": "sing"}, "/outside_hours"),
+        (AgentForm, {"providers": {"stt": [{"endpoint": "Ear"}]}}, "/providers/stt/0/endpoint"),
+        (AgentForm, {"providers": {"stt": [{"endpoint": "ear\n"}]}}, "/providers/stt/0/endpoint"),
+        (AgentForm, {"providers": {"llm": [{"model": "m"}]}}, "/providers/llm/0/endpoint"),
+        (AgentForm, {"providers": {"llm": [{"endpoint": "a", "api_key": "k"}]}}, "/providers/llm/0/api_key"),
+        (AgentForm, {"providers": {"llm": [{"endpoint": "a", "base_url": "u"}]}}, "/providers/llm/0/base_url"),
+        (AgentForm, {"providers": {"tts": [{"endpoint": "a", "deadline_ms": 99}]}}, "/providers/tts/0/deadline_ms"),
+        (AgentForm, {"providers": {"tts": [{"endpoint": "a"}] * 5}}, "/providers/tts"),
+        (AgentForm, {"providers": {"embeddings": [{"endpoint": "a"}]}}, "/providers/embeddings"),
+        (AgentForm, {"providers": {"vision": []}}, "/providers/vision"),
     ],
 )
 def test_wrong_fields(form: type[Form], body: dict[str, Any], pointer: str) -> None:
@@ -88,6 +97,7 @@ def test_wrong_fields(form: type[Form], body: dict[str, Any], pointer: str) -> N
         (NumberForm, {"number": "+34910000000", "trunk": "019a9b6c-1d2e-7f30-8a4b-5c6d7e8f9a0b"}, NewNumber),
         (TrunkForm, {**TRUNK, "auth_username": "u", "auth_password": "p"}, NewTrunk),
         (AgentForm, {}, AgentConfiguration),
+        (AgentForm, {"providers": {"llm": [{"endpoint": "a"}], "embeddings": {"endpoint": "a"}}}, AgentConfiguration),
     ],
 )
 def test_right_forms_become_their_contract(form: type[Form], body: dict[str, Any], contract: Any) -> None:

@@ -56,7 +56,7 @@ async def compose(service: Service[Settings]) -> ASGIApp | None:
     reconcilers = await _reconcilers(service, db, bus)
 
     await serve_tenants(bus, Tenants(store, bus.keyring, secrets.token_bytes))
-    await serve_editing(bus, Editing(store))
+    await serve_editing(bus, Editing(store, settings.providers.kinds))
     await serve_publishing(bus, publishing)
     await serve_numbers(bus, Numbers(store))
     await serve_trunks(bus, Trunks(store, bus.keyring, settings.platform.carriers))

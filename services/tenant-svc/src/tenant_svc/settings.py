@@ -14,6 +14,7 @@ from switchboard.settings import (
     Fragment,
     LiveKitSettings,
     NatsSettings,
+    ProviderKinds,
     SealingSettings,
     ServiceSettings,
     TelemetrySettings,
@@ -77,6 +78,7 @@ class Settings(ServiceSettings):
     blobs: BlobSettings
     platform: PlatformSettings
     operators: OperatorsSettings
+    providers: ProviderKinds = ProviderKinds()
     reconciler: ReconcilerSettings = Field(default_factory=_reconciler)
     projection: ProjectionSettings = Field(default_factory=_projection)
     cells: dict[str, LiveKitSettings] = Field(

@@ -14,7 +14,7 @@ from pydantic import SecretStr
 from switchboard.bus import Bus
 from switchboard.contracts.base import Service as Name
 from switchboard.service import Service, serve
-from switchboard.settings import BlobSettings, HttpSettings, LiveKitSettings
+from switchboard.settings import BlobSettings, HttpSettings, LiveKitSettings, ProviderKinds
 from switchboard.testing.database import MigratedDatabase
 from tenant_svc.main import compose
 from tenant_svc.settings import OperatorsSettings, PlatformSettings, ProjectionSettings, Settings
@@ -34,6 +34,7 @@ async def settings(bus_server: BusServer, migrated: MigratedDatabase, tmp_path: 
         "livekit": NOBODY_THERE,
         "blobs": BlobSettings(url=f"file://{tmp_path}/blobs"),
         "platform": PlatformSettings(carrier_addresses=("127.0.0.1/32",)),
+        "providers": ProviderKinds(kinds={"openai-main": "openai", "ear": "deepgram"}),
         "projection": ProjectionSettings(sweep_s=3600),
         "operators": OperatorsSettings(token=SecretStr(OPERATORS_TOKEN)),
     }

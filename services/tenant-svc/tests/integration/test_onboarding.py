@@ -12,6 +12,7 @@ from switchboard.bus.topology import TENANT_KEYS
 from switchboard.contracts import tenants as contract
 from switchboard.contracts.base import Actor, Contract, Empty, Rpc, Service
 from switchboard.contracts.catalogue import RPCS
+from switchboard.contracts.providers import ProviderChains, ProviderChoice
 from switchboard.contracts.snapshot import AgentConfiguration, TenantStatus
 from switchboard.db import Connection
 from switchboard.errors import Conflict, Forbidden, InvalidInput, NotAuthenticated, NotFound, Unavailable
@@ -121,6 +122,7 @@ async def test_another_tenants_actor_finds_nothing(tenant_svc: TenantSvc) -> Non
         (contract.ADD_TRUNK, trunk),
         (contract.LIST_TRUNKS, Empty()),
         (contract.SET_AGENT, AgentConfiguration()),
+        (contract.LIST_PROVIDERS, Empty()),
         (contract.PUBLISH, Empty()),
         (contract.GO_LIVE, Empty()),
         (contract.PAUSE, Empty()),
@@ -248,6 +250,38 @@ async def test_pausing_does_not_publish_half_an_edit(tenant_svc: TenantSvc) -> N
     snapshot = await tenant_svc.snapshot(clinic)
     assert snapshot is not None
     assert (snapshot.status, snapshot.agent.greeting) == (TenantStatus.PAUSED, "")
+
+
+async def test_chosen_providers_are_stored_and_published(tenant_svc: TenantSvc) -> None:
+    clinic = await tenant_svc.ready_clinic(NUMBER)
+    offered = await tenant_svc.ask(contract.LIST_PROVIDERS, Empty(), clinic)
+    assert [view.endpoint for view in offered.providers] == ["ear", "openai-main", "offline"]
+    chains = ProviderChains(
+        stt=(ProviderChoice(endpoint="ear", model="nova-3", deadline_ms=900),),
+        llm=(ProviderChoice(endpoint="openai-main"), ProviderChoice(endpoint="offline")),
+        embeddings=ProviderChoice(endpoint="openai-main", model="text-embedding-3-small"),
+    )
+
+    view = await tenant_svc.ask(contract.SET_AGENT, AgentConfiguration(providers=chains), clinic)
+    await tenant_svc.publish(clinic)
+    await tenant_svc.settled()
+
+    assert view.agent.providers == chains
+    snapshot = await tenant_svc.snapshot(clinic)
+    assert snapshot is not None
+    assert snapshot.agent.providers == chains
+
+
+async def test_a_provider_that_is_not_there_changes_nothing(tenant_svc: TenantSvc) -> None:
+    clinic = await tenant_svc.sign_up()
+    wrong = ProviderChains(tts=(ProviderChoice(endpoint="ear"),), embeddings=ProviderChoice(endpoint="elsewhere"))
+    with pytest.raises(InvalidInput) as refused:
+        await tenant_svc.ask(contract.SET_AGENT, AgentConfiguration(greeting="Hola", providers=wrong), clinic)
+    assert [(field.pointer, field.fix) for field in refused.value.fields] == [
+        ("/providers/tts/0/endpoint", "choose one of openai-main, offline"),
+        ("/providers/embeddings/endpoint", "choose one of openai-main, offline"),
+    ]
+    assert (await tenant_svc.ask(contract.GET_TENANT, Empty(), clinic)).agent == AgentConfiguration()
 
 
 async def test_what_is_wrong_is_named_with_its_field(tenant_svc: TenantSvc) -> None:

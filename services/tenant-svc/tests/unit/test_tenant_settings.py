@@ -30,6 +30,17 @@ def test_the_environment_that_a_fleet_gives() -> None:
     assert settings.reconciler.agent_name == "receptionist"
 
 
+def test_it_knows_the_names_and_kinds_of_providers_and_takes_no_key() -> None:
+    assert load(Settings, COMPLETE).providers.kinds == {}
+    kinds = load(Settings, {**COMPLETE, "SWITCHBOARD_PROVIDERS__KINDS": '{"openai-main": "openai"}'}).providers.kinds
+    assert kinds == {"openai-main": "openai"}
+
+    endpoints = '{"openai-main": {"kind": "openai", "base_url": "https://x.example", "api_key": "hunter2"}}'
+    with pytest.raises(SettingsError, match="SWITCHBOARD_PROVIDERS__ENDPOINTS is not a setting") as refused:
+        load(Settings, {**COMPLETE, "SWITCHBOARD_PROVIDERS__ENDPOINTS": endpoints})
+    assert "hunter2" not in str(refused.value)
+
+
 @pytest.mark.parametrize(
     "addresses",
     ['["0.0.0.0/0"]', '["::/0"]', '["sip.carrier.example"]', '["10.0.0.1/8"]', "[]", "127.0.0.1/32", '["0.0.0.0/00"]'],

@@ -46,6 +46,7 @@ RPCS: tuple[Rpc[Any, Any], ...] = (
     tenants.ADD_TRUNK,
     tenants.LIST_TRUNKS,
     tenants.SET_AGENT,
+    tenants.LIST_PROVIDERS,
     tenants.PUBLISH,
     tenants.GO_LIVE,
     tenants.PAUSE,

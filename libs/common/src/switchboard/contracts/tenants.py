@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import ipaddress
-from typing import ClassVar
+from typing import ClassVar, Literal
 from uuid import UUID
 
 from pydantic import AwareDatetime, Field, field_validator
 
 from switchboard.contracts.base import Actor, ConfigFact, Contract, Empty, Rpc, Service, services
+from switchboard.contracts.providers import ChosenStage, ProviderKind
 from switchboard.contracts.snapshot import (
     PLATFORM_TRUNK,
     AgentConfiguration,
@@ -129,6 +130,18 @@ class Published(Contract):
     published_at: AwareDatetime
 
 
+class ProviderView(Contract):
+    """An endpoint that a tenant may choose, for these stages; ``offline`` is our own pipeline."""
+
+    endpoint: str
+    kind: ProviderKind | Literal["offline"]
+    stages: tuple[ChosenStage, ...]
+
+
+class ProviderList(Contract):
+    providers: tuple[ProviderView, ...]
+
+
 SIGN_UP = Rpc("tenants", "sign_up", SignUp, SignedUp, _TENANT_SVC, _GATEWAY, deadline=5.0)
 AUTHENTICATE = Rpc("tenants", "authenticate", Authenticate, Actor, _TENANT_SVC, _GATEWAY)
 GET_TENANT = Rpc("tenants", "get", Empty, TenantView, _TENANT_SVC, _GATEWAY)
@@ -138,6 +151,7 @@ ADD_NUMBER = Rpc("tenants", "add_number", NewNumber, NumberBinding, _TENANT_SVC,
 ADD_TRUNK = Rpc("tenants", "add_trunk", NewTrunk, TrunkView, _TENANT_SVC, _GATEWAY, deadline=5.0)
 LIST_TRUNKS = Rpc("tenants", "trunks", Empty, TrunkList, _TENANT_SVC, _GATEWAY)
 SET_AGENT = Rpc("tenants", "set_agent", AgentConfiguration, TenantView, _TENANT_SVC, _GATEWAY, deadline=5.0)
+LIST_PROVIDERS = Rpc("tenants", "providers", Empty, ProviderList, _TENANT_SVC, _GATEWAY)
 PUBLISH = Rpc("tenants", "publish", Empty, Published, _TENANT_SVC, _GATEWAY, deadline=5.0)
 GO_LIVE = Rpc("tenants", "go_live", Empty, Published, _TENANT_SVC, _GATEWAY, deadline=5.0)
 PAUSE = Rpc("tenants", "pause", Empty, Published, _TENANT_SVC, _GATEWAY, deadline=5.0)

@@ -11,6 +11,7 @@ from switchboard.contracts.tenants import (
     ADD_TRUNK,
     GET_TENANT,
     GO_LIVE,
+    LIST_PROVIDERS,
     LIST_TRUNKS,
     PAUSE,
     PUBLISH,
@@ -33,6 +34,7 @@ from api_gateway.tenants.schemas import (
     LocationShape,
     NumberForm,
     NumberShape,
+    OfferedProvidersShape,
     PublishedShape,
     SignedUpShape,
     SignUpForm,
@@ -92,6 +94,12 @@ async def list_trunks(caller: Authenticated) -> TrunksShape:
 async def set_agent(caller: Authenticated, form: AgentForm) -> TenantShape:
     """Replace the agent's configuration."""
     return TenantShape.of(await caller.ask(SET_AGENT, form.to(AgentConfiguration)))
+
+
+@router.get("/providers", tags=["tenant"])
+async def list_providers(caller: Authenticated) -> OfferedProvidersShape:
+    """The providers that your agent can be given, and what each can do."""
+    return OfferedProvidersShape.of(await caller.ask(LIST_PROVIDERS, Empty()))
 
 
 @router.post("/configuration/publish", tags=["going live"])

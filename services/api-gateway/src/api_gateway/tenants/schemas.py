@@ -8,6 +8,7 @@ from typing import Annotated, Literal, Self
 from uuid import UUID
 
 from pydantic import AfterValidator, AwareDatetime, Field, model_validator
+from switchboard.contracts.providers import ENDPOINT_NAME, MAX_CHAIN, ChosenStage
 from switchboard.contracts.snapshot import PLATFORM_TRUNK, Weekday
 from switchboard.contracts.tenants import network_address
 
@@ -25,6 +26,7 @@ from api_gateway.schemas import (
     refuse,
 )
 
+_ENDPOINT = re.compile(ENDPOINT_NAME)
 _HEX = re.compile(r"[0-9a-f]{32}")
 _UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
@@ -41,6 +43,12 @@ def _trunk_in(value: str) -> str:
 
 def _trunk_out(value: str) -> str:
     return str(UUID(value)) if _HEX.fullmatch(value) else value
+
+
+def _endpoint(value: str) -> str:
+    if _ENDPOINT.fullmatch(value) is None:
+        raise refuse("endpoint", "not a provider's name", "send one that GET /v1/providers lists")
+    return value
 
 
 def _block(value: str) -> str:
@@ -139,6 +147,28 @@ class TrunkForm(Form):
         return self
 
 
+class ProviderChoiceForm(Form):
+    """One link of a chain: a provider's name (``GET /v1/providers``), and what to ask it for; empty is its default.
+
+    ``deadline_ms`` is how long it may keep a caller waiting before the next link gets the work; ``null`` is the stage's own.
+    """
+
+    endpoint: Annotated[str, AfterValidator(_endpoint)] = Field(examples=["openai-main"])
+    model: Line = Field(default="", max_length=128)
+    voice: Line = Field(default="", max_length=128)
+    deadline_ms: int | None = Field(default=None, ge=100, le=20_000)
+
+
+class ProvidersForm(Form):
+    """Who hears (stt), thinks (llm) and speaks (tts) in your calls, first choice first, and what finds your documents
+    (embeddings). The offline pipeline stands behind every chain; it is all there is in an empty one."""
+
+    stt: list[ProviderChoiceForm] = Field(default_factory=list, max_length=MAX_CHAIN)
+    llm: list[ProviderChoiceForm] = Field(default_factory=list, max_length=MAX_CHAIN)
+    tts: list[ProviderChoiceForm] = Field(default_factory=list, max_length=MAX_CHAIN)
+    embeddings: ProviderChoiceForm | None = None
+
+
 class AgentForm(Form):
     """How your agent behaves; fields that are left out take their defaults."""
 
@@ -149,6 +179,7 @@ class AgentForm(Form):
     max_call_seconds: int = Field(default=900, ge=30, le=14_400)
     outside_hours: Literal["talk", "take_message", "refuse"] = "talk"
     forward_to: PhoneNumber | None = None
+    providers: ProvidersForm = ProvidersForm()
 
 
 class OpeningShape(Shape):
@@ -178,6 +209,20 @@ class NumberShape(Shape):
     carrier_account: str | None
 
 
+class ProviderChoiceShape(Shape):
+    endpoint: str
+    model: str
+    voice: str
+    deadline_ms: int | None
+
+
+class ProvidersShape(Shape):
+    stt: tuple[ProviderChoiceShape, ...]
+    llm: tuple[ProviderChoiceShape, ...]
+    tts: tuple[ProviderChoiceShape, ...]
+    embeddings: ProviderChoiceShape | None
+
+
 class AgentShape(Shape):
     greeting: str
     language: str
@@ -186,6 +231,7 @@ class AgentShape(Shape):
     max_call_seconds: int
     outside_hours: Literal["talk", "take_message", "refuse"]
     forward_to: str | None
+    providers: ProvidersShape
 
 
 class TenantShape(Shape):
@@ -221,3 +267,15 @@ class PublishedShape(Shape):
     version: int
     status: Status
     published_at: AwareDatetime
+
+
+class OfferedProviderShape(Shape):
+    """A provider that can be chosen for ``stages``; values of ``kind`` may grow. ``offline`` needs no choosing."""
+
+    endpoint: str
+    kind: str
+    stages: tuple[ChosenStage, ...]
+
+
+class OfferedProvidersShape(Shape):
+    providers: tuple[OfferedProviderShape, ...]

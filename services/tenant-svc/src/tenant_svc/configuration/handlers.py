@@ -7,7 +7,7 @@ from switchboard.contracts import tenants as contract
 from switchboard.contracts.base import Empty
 from switchboard.contracts.snapshot import AgentConfiguration, Location
 
-from tenant_svc.authorisation import editor
+from tenant_svc.authorisation import editor, reader
 from tenant_svc.configuration.publishing import Publishing
 from tenant_svc.configuration.service import Editing
 
@@ -22,9 +22,14 @@ async def serve_editing(bus: Bus, editing: Editing) -> None:
     async def set_agent(body: AgentConfiguration, call: Call) -> contract.TenantView:
         return await editing.set_agent(editor(call), body, call.actor)
 
+    async def providers(_body: Empty, call: Call) -> contract.ProviderList:
+        reader(call)
+        return editing.providers()
+
     await bus.serve(contract.ADD_LOCATION, add_location)
     await bus.serve(contract.SET_HOLIDAYS, set_holidays)
     await bus.serve(contract.SET_AGENT, set_agent)
+    await bus.serve(contract.LIST_PROVIDERS, providers)
 
 
 async def serve_publishing(bus: Bus, publishing: Publishing) -> None:

@@ -6,11 +6,12 @@ from uuid import UUID
 
 from switchboard.contracts.base import Actor
 from switchboard.contracts.snapshot import AgentConfiguration, Location
-from switchboard.contracts.tenants import NewLocation, SetHolidays, TenantView
+from switchboard.contracts.tenants import NewLocation, ProviderList, SetHolidays, TenantView
 from switchboard.errors import Conflict
 from switchboard.ids import token
 
 from tenant_svc.configuration import repository as sql
+from tenant_svc.configuration.chains import Kinds, chains_problems, offered
 from tenant_svc.store import Store
 from tenant_svc.tenants.service import load_draft
 from tenant_svc.validation import check, holidays_problems, hours_problems, language_problem, number_problem
@@ -19,8 +20,11 @@ MAX_LOCATIONS = 100
 
 
 class Editing:
-    def __init__(self, store: Store) -> None:
+    """``kinds``: the providers that operators have set up, by name."""
+
+    def __init__(self, store: Store, kinds: Kinds) -> None:
         self._store = store
+        self._kinds = kinds
 
     async def add_location(self, tenant_id: UUID, body: NewLocation, actor: Actor) -> Location:
         check(hours_problems(body.hours), body)
@@ -50,8 +54,13 @@ class Editing:
     async def set_agent(self, tenant_id: UUID, body: AgentConfiguration, actor: Actor) -> TenantView:
         """Replaces how the agent behaves."""
         forward = None if body.forward_to is None else number_problem(body.forward_to, "/forward_to")
-        check([forward, language_problem(body.language, "/language")], body)
+        language = language_problem(body.language, "/language")
+        check([forward, language, *chains_problems(body.providers, self._kinds)], body)
         async with self._store.write(tenant_id, actor) as write:
             await write.conn.execute(sql.UPDATE_AGENT, body.model_dump(mode="json"))
             await write.audit("agent.set", "")
             return (await load_draft(write.conn)).view()
+
+    def providers(self) -> ProviderList:
+        """What a tenant may choose among."""
+        return offered(self._kinds)
