@@ -11,6 +11,7 @@ from api_gateway.testing import Peers, RunningGateway, Tenant, problem
 from switchboard.bus import Call
 from switchboard.contracts import calls, documents, snapshot, tenants
 from switchboard.contracts.base import Contract, Empty, Rpc
+from switchboard.contracts.providers import ProviderFault
 from switchboard.errors import Conflict, FieldProblem, NotFound
 from switchboard.sealed import Sealed
 
@@ -225,6 +226,10 @@ def call_record(call_id: UUID) -> calls.CallRecord:
         interrupted=True,
         passages=(passage,),
         timings=calls.TurnTimings(speech_ended=NOW),
+        faults=(
+            ProviderFault(stage="llm", endpoint="openai-main", fault="timeout", served_by="offline"),
+            ProviderFault(stage="tts", endpoint="voice-a", fault="reset"),
+        ),
     )
     return calls.CallRecord(summary=summary(call_id), turns=(turn,))
 
@@ -243,6 +248,10 @@ async def test_a_calls_record(gateway: RunningGateway, peers: Peers, tenant: Ten
     assert turn["passages"][0]["text"] == "Cleaning 60 euros"
     assert turn["timings"]["speech_ended"] == "2026-03-02T09:00:00Z"
     assert turn["timings"]["first_audio"] is None
+    assert turn["faults"] == [
+        {"stage": "llm", "endpoint": "openai-main", "fault": "timeout", "served_by": "offline"},
+        {"stage": "tts", "endpoint": "voice-a", "fault": "reset", "served_by": None},
+    ]
 
 
 async def test_lists_and_their_pages(gateway: RunningGateway, peers: Peers, tenant: Tenant) -> None:

@@ -27,6 +27,7 @@ from switchboard.contracts.calls import (
     TurnRecorded,
     TurnTimings,
 )
+from switchboard.contracts.providers import ProviderFault
 from switchboard.sealed import Sealed
 from switchboard.testing.database import MigratedDatabase
 
@@ -69,6 +70,12 @@ async def until(read: Callable[[], Awaitable[int]], wanted: int, seconds: float 
             await asyncio.sleep(0.02)
 
 
+FAULTS = (
+    ProviderFault(stage="llm", endpoint="openai-main", fault="timeout", served_by="openai-spare"),
+    ProviderFault(stage="tts", endpoint="voice-a", fault="cut_off"),
+)
+
+
 def facts_of(tenant_id: UUID, call_id: UUID, room_sid: str, epoch: int, turns: int, base: datetime) -> list[CallFact]:
     """What a job says in one call: answered, turns with saved states, ended."""
     made: list[CallFact] = []
@@ -104,6 +111,7 @@ def facts_of(tenant_id: UUID, call_id: UUID, room_sid: str, epoch: int, turns: i
             "interrupted": True,
             "passages": (passage,),
             "timings": TurnTimings(speech_ended=base, first_audio=base + timedelta(milliseconds=700)),
+            "faults": FAULTS[:number],
         }
         made.append(TurnRecorded.model_validate(turn))
         saved = {**head(1 + number), "turn": number, "state": Sealed(f"state {number}")}
@@ -134,6 +142,24 @@ async def test_an_admitted_call_and_its_facts_become_a_record(running: Rig) -> N
     assert (first.caller_said[0].text, first.agent_said, first.agent_heard) == ("question 0", "answer 0", "answer")
     assert first.passages[0].text == "Cleaning 80" and first.passages[0].cited
     assert first.timings.first_audio == NOW + timedelta(milliseconds=700)
+    assert [turn.faults for turn in record.turns] == [(), FAULTS[:1]]
+
+
+async def test_a_turn_told_again_tells_its_faults_again(running: Rig) -> None:
+    tenant_id = await running.tenant()
+    admitted = await running.admit("RM_f")
+    answered, turn, *_ = facts_of(tenant_id, admitted.call_id, "RM_f", admitted.epoch, 1, NOW)
+    await running.agent.publish_fact(answered)
+    await running.agent.publish_fact(turn)
+    assert isinstance(turn, TurnRecorded)
+    later = turn.model_copy(update={"seq": 9, "faults": FAULTS})
+    await running.agent.publish_fact(later)
+
+    record = await eventually(
+        lambda: running.record(tenant_id, admitted.call_id), lambda found: bool(found.turns and found.turns[0].faults)
+    )
+
+    assert [turn.faults for turn in record.turns] == [FAULTS]
 
 
 async def test_facts_in_any_order_and_many_times_make_the_same_record_once(

@@ -65,6 +65,16 @@ class TimingsShape(Shape):
     speech_stopped: AwareDatetime | None
 
 
+class FaultShape(Shape):
+    """A provider failed in this turn. ``served_by`` is who did its work instead, ``offline`` for the offline pipeline,
+    ``null`` when nobody could. Values of ``fault`` may grow."""
+
+    stage: str
+    endpoint: str
+    fault: str
+    served_by: str | None
+
+
 class TurnShape(Shape):
     """One exchange. ``caller_heard`` is what the caller heard of ``agent_said`` before any interruption."""
 
@@ -76,11 +86,13 @@ class TurnShape(Shape):
     interrupted: bool
     passages: tuple[PassageUsedShape, ...]
     timings: TimingsShape
+    faults: tuple[FaultShape, ...]
 
     @classmethod
     def of_turn(cls, turn: TurnRecord) -> Self:
         fields = turn.model_dump()
-        return cls.model_validate({**fields, "caller_heard": fields["agent_heard"]})
+        faults = [{**fault, "served_by": fault["served_by"] or None} for fault in fields["faults"]]
+        return cls.model_validate({**fields, "caller_heard": fields["agent_heard"], "faults": faults})
 
 
 class CallRecordShape(Shape):

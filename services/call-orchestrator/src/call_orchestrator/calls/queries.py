@@ -19,6 +19,7 @@ from switchboard.contracts.calls import (
     TurnRecord,
     TurnTimings,
 )
+from switchboard.contracts.providers import ProviderFault
 from switchboard.db import Connection, Database
 from switchboard.errors import FieldProblem, InvalidId, InvalidInput, NotFound
 from switchboard.ids import parse_token, token
@@ -76,6 +77,7 @@ def _turn(row: Record) -> TurnRecord:
         interrupted=row["interrupted"],
         passages=tuple(PassageUsed.model_validate(passage) for passage in row["passages"]),
         timings=TurnTimings.model_validate(row["timings"]),
+        faults=tuple(ProviderFault.model_validate(fault) for fault in row["faults"]),
     )
 
 

@@ -24,7 +24,8 @@ SELECT_CALL_FOR_UPDATE = f"{SELECT_CALL} FOR UPDATE"
 SELECT_ROOM_FOR_UPDATE = f"SELECT {_COLUMNS} FROM calls.calls WHERE room_sid = $1 OR degraded_id = $2 FOR UPDATE"
 SELECT_PAGE = f"""SELECT {_COLUMNS} FROM calls.calls
 WHERE $1::timestamptz IS NULL OR (started_at, id) < ($1, $2::uuid) ORDER BY started_at DESC, id DESC LIMIT $3"""
-SELECT_TURNS = """SELECT epoch, turn, kind, caller_said, agent_said, agent_heard, interrupted, passages, timings
+SELECT_TURNS = """SELECT epoch, turn, kind, caller_said, agent_said, agent_heard, interrupted, passages, timings,
+  faults
 FROM calls.turns WHERE call_id = $1 ORDER BY turn, epoch"""
 CALL_BY_ROOM = "SELECT tenant_id, id FROM calls.call_by_room($1, $2)"
 LIVE_CALLS = "SELECT * FROM calls.live_calls()"
@@ -70,12 +71,13 @@ EVENT_EXISTS = """SELECT EXISTS (
 
 UPSERT_TURN = """INSERT INTO calls.turns
   (tenant_id, call_id, epoch, turn, seq, kind, at, caller_said, agent_said, agent_heard, interrupted, passages,
-   receipts, timings)
-VALUES (NULLIF(current_setting('app.tenant_id', true), '')::uuid, $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+   receipts, timings, faults)
+VALUES (NULLIF(current_setting('app.tenant_id', true), '')::uuid, $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13,
+  $14)
 ON CONFLICT (tenant_id, call_id, epoch, turn) DO UPDATE SET seq = EXCLUDED.seq, kind = EXCLUDED.kind,
   at = EXCLUDED.at, caller_said = EXCLUDED.caller_said, agent_said = EXCLUDED.agent_said,
   agent_heard = EXCLUDED.agent_heard, interrupted = EXCLUDED.interrupted, passages = EXCLUDED.passages,
-  receipts = EXCLUDED.receipts, timings = EXCLUDED.timings
+  receipts = EXCLUDED.receipts, timings = EXCLUDED.timings, faults = EXCLUDED.faults
 WHERE calls.turns.seq < EXCLUDED.seq"""
 
 COUNT_TURNS = """UPDATE calls.calls SET turns = (SELECT count(*) FROM calls.turns WHERE call_id = $1) WHERE id = $1"""
@@ -288,6 +290,7 @@ async def put_turn(conn: Connection, call_id: UUID, fact: TurnRecorded) -> None:
         [_plain(passage.model_dump()) for passage in fact.passages],
         [receipt.model_dump() for receipt in fact.receipts],
         _plain(fact.timings.model_dump()),
+        [fault.model_dump() for fault in fact.faults],
     )
     await conn.execute(COUNT_TURNS, call_id)
 
