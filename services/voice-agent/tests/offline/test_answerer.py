@@ -95,6 +95,27 @@ def test_pieces_of_unknown_words_beside_a_known_one_are_not_answered() -> None:
     assert not isinstance(decide(heard("is there to:0.55 know:0.55 if:0.55 parking"), PASSAGES), Answer)
 
 
+HALF_HEARD = "can i bring my children:0.5"
+
+
+def test_a_question_of_the_documents_half_heard_twice_is_answered() -> None:
+    first = decide(heard(HALF_HEARD), PASSAGES)
+    assert isinstance(first, AskAgain)
+    assert first.guess is not None
+    assert "bring my children" not in first.prompt  # a bare "yes" to that prompt means nothing
+    assert isinstance(decide(heard("yes"), PASSAGES, asked=[first]), SmallTalk)
+    again = decide(heard(HALF_HEARD), PASSAGES, asked=[first])
+    assert isinstance(again, Answer)
+    assert again.text == "Children are welcome."
+
+
+@pytest.mark.parametrize("other", ["where can i park:0.5", "can i bring my children:0.35", "bring no:0.5 children:0.5"])
+def test_what_is_heard_differently_the_second_time_is_not_confirmed(other: str) -> None:
+    first = decide(heard(HALF_HEARD), PASSAGES)
+    assert isinstance(first, AskAgain)
+    assert isinstance(decide(heard(other), PASSAGES, asked=[first]), AskAgain)
+
+
 def test_silence_is_asked_again() -> None:
     decision = decide(Hypotheses(), PASSAGES)
     assert isinstance(decision, AskAgain)

@@ -3,8 +3,8 @@
     decision = decide(heard, passages, asked=earlier_ask_agains, last_said=last_agent_text, today="monday")
 
 ``Answer``: a passage says it. ``AskAgain``: unsure what was asked; the driver passes all AskAgains since the last other
-decision back as `asked`, so that a "yes" confirms a guess, a repetition confirms a half-heard name, and the third
-failure gives up. ``DontKnow``: clearly heard, the passages are silent. ``SmallTalk``: needs no documents.
+decision back as `asked`, so that a "yes" confirms a guess, a repetition confirms a half-heard name or question, and the
+third failure gives up. ``DontKnow``: clearly heard, the passages are silent. ``SmallTalk``: needs no documents.
 
 A wrong price is the worst failure: a price is said only when every word heard in the question belongs to that item's
 name, each word fits the phones heard, and no other reading names another item nearly as well.
@@ -36,6 +36,7 @@ _SURE_ITEM, _LIKELY_ITEM = 0.7, 0.48  # confidence in a priced item's name: say 
 _VERY_SURE_ITEM = 0.8  # said although little words stand around the name
 _RIVAL = 0.08  # another item's name this close behind: ask which
 _COVERED, _HALF_COVERED, _ALIKE, _SURE_ENTRY, _SURE_TEXT = 0.7, 0.6, 0.4, 0.62, 0.8
+_SAME_QUESTION, _LIKELY_ENTRY = 0.6, 0.42  # an entry's own question, half heard: answered when it is heard again
 _CLEAR = 0.74  # clarity of a question about nothing that is known
 _BROKEN = 0.5  # a word below this: something else was said there
 _MISHEARD = 0.4  # confidence of the whole below which nothing is read into it
@@ -72,15 +73,16 @@ def decide(
     return (
         _by_item(readings, known, guess, asked)
         or _by_hours(best, known, asked, today)
-        or _by_entry(readings, known)
-        or _nothing(best, known, asked)
+        or _by_entry(readings, known, guess)
+        or _nothing(best, known, asked, _likely_entry(readings, known))
     )
 
 
 def _talk(best: Asking, guess: Answer | None, asked: Sequence[AskAgain], last_said: str) -> Decision:
     assert best.talk is not None
     # Right after "did you ask about ...?" a yes is what is expected, so less of it needs to be heard.
-    if guess is not None and best.talk == "yes" and best.reading.confidence >= _MISHEARD:
+    named = guess is not None and asked[-1].reason == "which"
+    if guess is not None and named and best.talk == "yes" and best.reading.confidence >= _MISHEARD:
         return guess
     if best.reading.confidence < _LIKELY_ITEM:
         return _again("unclear", asked)
@@ -91,10 +93,12 @@ def _talk(best: Asking, guess: Answer | None, asked: Sequence[AskAgain], last_sa
     return SmallTalk(best.talk, _SMALL_TALK[best.talk])
 
 
-def _again(reason: Literal["silence", "unclear"], asked: Sequence[AskAgain]) -> AskAgain | DontKnow:
+def _again(
+    reason: Literal["silence", "unclear"], asked: Sequence[AskAgain], guess: Answer | None = None
+) -> AskAgain | DontKnow:
     if len(asked) >= _TRIES:
         return DontKnow(phrasing.NOT_UNDERSTOOD, understood=False)
-    return AskAgain(reason, phrasing.AGAIN[min(len(asked), len(phrasing.AGAIN) - 1)])
+    return AskAgain(reason, phrasing.AGAIN[min(len(asked), len(phrasing.AGAIN) - 1)], guess)
 
 
 def _say_item(asking: Asking, match: ItemMatch, known: Sequence[Known]) -> Answer | None:
@@ -201,29 +205,48 @@ def _by_hours(best: Asking, known: Sequence[Known], asked: Sequence[AskAgain], t
     return Answer(text, source.passage.id, fact.quote, fact.subject, best.reading.confidence)
 
 
-def _by_entry(readings: Sequence[Asking], known: Sequence[Known]) -> Answer | None:
+def _by_entry(readings: Sequence[Asking], known: Sequence[Known], guess: Answer | None) -> Answer | None:
     found: tuple[float, Asking, EntryMatch] | None = None
     for rank, asking in enumerate(readings):
         for match in match_entries(asking, known)[:1]:
             worth = match.coverage * match.confidence + 0.2 * match.likeness - 0.02 * rank
             covered = match.coverage >= _COVERED or (match.coverage >= _HALF_COVERED and match.likeness >= _ALIKE)
-            sure = min(match.confidence, asking.reading.confidence)
-            good = covered and sure >= (_SURE_ENTRY if match.named else _SURE_TEXT)
+            floor = _SURE_ENTRY if match.named else _SURE_TEXT
+            if guess is not None and guess.quote == match.known.fact.quote and _is_its_question(asking, match):
+                floor = _LIKELY_ENTRY
+            good = covered and min(match.confidence, asking.reading.confidence) >= floor
             if good and (found is None or worth > found[0]):
                 found = (worth, asking, match)
-    if found is None:
-        return None
-    _, asking, match = found
-    text = phrasing.statement(match.known.fact, [word.text for word in asking.content])
+    return None if found is None else _say_entry(found[1], found[2])
+
+
+def _say_entry(asking: Asking, match: EntryMatch) -> Answer:
     fact = match.known.fact
+    text = phrasing.statement(fact, [word.text for word in asking.content])
     return Answer(text, match.known.passage.id, fact.quote, fact.subject, match.confidence)
 
 
-def _nothing(best: Asking, known: Sequence[Known], asked: Sequence[AskAgain]) -> AskAgain | DontKnow:
+def _is_its_question(asking: Asking, match: EntryMatch) -> bool:
+    heard = min(asking.reading.confidence, *(word.confidence for word in asking.content))
+    return match.named and match.coverage >= _COVERED and match.likeness >= _SAME_QUESTION and heard >= _LIKELY_ENTRY
+
+
+def _likely_entry(readings: Sequence[Asking], known: Sequence[Known]) -> Answer | None:
+    """An entry whose own question seems to have been asked: two takes that agree are worth more than one."""
+    for asking in readings[:1]:
+        for match in match_entries(asking, known)[:1]:
+            if _is_its_question(asking, match):
+                return _say_entry(asking, match)
+    return None
+
+
+def _nothing(
+    best: Asking, known: Sequence[Known], asked: Sequence[AskAgain], likely: Answer | None
+) -> AskAgain | DontKnow:
     """Nothing known fits: clearly heard means that the documents are silent."""
     floor = _SURE_ITEM + 0.05 if best.kind != "other" and sounds_listed(best, known) else _BROKEN
     broken = [word for word in best.slot if word.confidence < floor]
     broken += [word for word in best.reading.words if word.confidence < _BROKEN]
     if best.content and best.clarity >= _CLEAR and not broken:
         return DontKnow(phrasing.UNKNOWN)
-    return _again("unclear", asked)
+    return _again("unclear", asked, likely)

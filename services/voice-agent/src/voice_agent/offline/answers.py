@@ -30,7 +30,10 @@ class Answer:
 
 @dataclass(frozen=True)
 class AskAgain:
-    """The caller must say it again, or say yes to a guess. `guess` is what "yes" would be answered with."""
+    """The caller must say it again, or say yes to a guess.
+
+    `guess` is what "yes" would be answered with (reason "which"), or what the same words heard once more will be.
+    """
 
     reason: Literal["silence", "unclear", "which", "rejected"]
     prompt: str
