@@ -9,7 +9,7 @@ from fleet.api import LiveEvent, Timings, Turn
 from fleet.dialogue import Exchange, LiveWords
 from fleet.documents import faq, price_list
 from fleet.draw import Clinic, draw_clinic
-from fleet.judge import Judge, Verdict
+from fleet.judge import Flaw, Judge, Verdict
 from fleet.questions import (
     Expected,
     NotKnown,
@@ -100,6 +100,9 @@ def test_words_alone_are_not_enough() -> None:
 
 def test_another_price_fails_whatever_is_heard() -> None:
     expected, text = price_answer(draw_clinic(3))
+    near = text.replace(expected.fact, expected.facts[0])
+    assert not expected.verdict(Ear(near), SOUND, near).ok
+    assert expected.verdict(Ear(text), SOUND, near).flaw is Flaw.MISREPORTED
     wrong = text.replace(expected.fact, "1 dollars")
     assert "doesn't say" in expected.verdict(Ear(wrong), SOUND, wrong).reason
     other = text.replace(expected.about, "Nothing peel")
@@ -114,6 +117,9 @@ def test_what_counts_as_not_knowing() -> None:
     assert expected.verdict(Ear(plain), SOUND, plain).ok
     answer = f"{clinic.treatments[0].name} costs {clinic.treatments[0].price} dollars, I don't know more."
     assert "answers with" in expected.verdict(Ear(answer), SOUND, answer).reason
+    topic = clinic.absent
+    invented = f"{topic.answer.format(value=topic.values[0])} I do not know more."
+    assert expected.verdict(Ear(invented), SOUND, invented).flaw is Flaw.INVENTED
     back = "Sorry, I didn't quite catch that. Could you say it again, please?"
     assert not expected.verdict(Ear(back), SOUND, back).ok
     assert not expected.verdict(Ear("Sure!"), SOUND, "Sure!").ok

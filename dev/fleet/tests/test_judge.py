@@ -2,7 +2,7 @@ import random
 
 import numpy as np
 import pytest
-from fleet.judge import Judge, interrupted
+from fleet.judge import Flaw, Judge, interrupted
 from fleet.noise import over_the_line
 from fleet.speech import Samples, Synthesizer, Voice
 from fleet.tap import Track
@@ -84,7 +84,7 @@ def test_a_piece_of_the_sentence_fails(judge: Judge, synthesizer: Synthesizer, p
     whole = synthesizer.speak(expected, AGENT)
     piece = over_the_line(whole[: int(part * whole.size)], np.random.default_rng(3))
     verdict = judge.choose(piece, expected, alternatives("root canal", 450))
-    assert not verdict.ok
+    assert (verdict.ok, verdict.flaw) == (False, Flaw.PIECE)
 
 
 def test_loud_noise_fails_even_without_alternatives(judge: Judge, synthesizer: Synthesizer) -> None:

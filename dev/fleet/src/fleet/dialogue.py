@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from fleet.api import LiveEvent
 from fleet.caller import Caller
-from fleet.judge import Interruption, Judge, Verdict, interrupted
+from fleet.judge import Flaw, Interruption, Judge, Verdict, interrupted
 from fleet.process import FleetError
 from fleet.questions import Question, asks_back_about
 from fleet.speech import CALLER, Samples, Synthesizer
@@ -74,6 +74,24 @@ class Exchange:
     interruption: Interruption | None = None
 
 
+def right(exchange: Exchange) -> bool:
+    """Whether the caller is content: as a rule, once the answer was right."""
+    return exchange.verdict.ok
+
+
+async def at_once(question: Question) -> None:
+    """Nothing happens before a question, as a rule."""
+
+
+@dataclass(frozen=True)
+class Script:
+    """What the caller asks. `before` is awaited ahead of each question; `enough` says when it isn't asked again."""
+
+    questions: tuple[Question, ...]
+    before: Callable[[Question], Awaitable[None]] = at_once
+    enough: Callable[[Exchange], bool] = right
+
+
 def confirmed(question: Question) -> str:
     """The answer to "did you ask about ...?"."""
     return f"yes the {question.subject.lower()}"
@@ -83,10 +101,16 @@ class Dialogue:
     """Holds one call's conversation. `tell(who, text)` shows lines as they happen."""
 
     def __init__(
-        self, caller: Caller, words: LiveWords, judge: Judge, synthesizer: Synthesizer, tell: Callable[[str, str], None]
+        self,
+        caller: Caller,
+        words: LiveWords,
+        judge: Judge,
+        synthesizer: Synthesizer,
+        tell: Callable[[str, str], None],
+        enough: Callable[[Exchange], bool] = right,
     ) -> None:
         self._caller, self._words, self._judge = caller, words, judge
-        self._synthesizer, self._tell = synthesizer, tell
+        self._synthesizer, self._tell, self._enough = synthesizer, tell, enough
         self.exchanges: list[Exchange] = []
         self.greeting_heard: float | None = None
         self._offset = time.time() - asyncio.get_running_loop().time()
@@ -106,12 +130,12 @@ class Dialogue:
         await self._caller.heard.until_silence(began, LONGEST_ANSWER, END_OF_ANSWER)
 
     async def ask(self, question: Question, subjects: list[str]) -> Exchange:
-        """Asks until the answer is right, at most REPEATS times again. Returns the last exchange."""
+        """Asks until it is enough, at most REPEATS times again. Returns the last exchange."""
         said = question.said
         for attempt in range(REPEATS + 1):
             exchange = await self._ask_once(question, said, attempt)
             self.exchanges.append(exchange)
-            if exchange.verdict.ok:
+            if self._enough(exchange):
                 break
             named = asks_back_about(exchange.text, subjects)
             said = confirmed(question) if named and named == question.subject else question.said
@@ -128,7 +152,7 @@ class Dialogue:
             heard_from: float | None = await self._caller.heard.until_speech(ended, ANSWER_TIMEOUT)
         except TimeoutError:
             heard_from = None
-        text, verdict = "", Verdict(False, "nothing was heard", (), 0.0)
+        text, verdict = self._words.said("agent", ended), Verdict.wrong(Flaw.SILENCE, "nothing was heard")
         if heard_from is not None:
             await self._caller.heard.until_silence(heard_from, LONGEST_ANSWER, END_OF_ANSWER)
             text = await self._words.wait_said("agent", ended, WORDS_TIMEOUT)
@@ -145,7 +169,7 @@ class Dialogue:
         if len(said) > 1:
             at, text = said[-1]
             tries.append((await self._caller.heard.until_speech(at, WORDS_TIMEOUT), text))
-        verdict = Verdict(False, "nothing was heard", (), 0.0)
+        verdict = Verdict.wrong(Flaw.SILENCE, "nothing was heard")
         for began, text in tries:
             sound = self._caller.heard.samples(began - 0.1, until)
             verdict = await asyncio.to_thread(question.expected.verdict, self._judge, sound, text)

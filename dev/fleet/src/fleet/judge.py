@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 
 import numpy as np
 
@@ -23,6 +24,20 @@ FARTHEST = 0.6
 FARTHEST_PHRASE = 0.4
 CLEAREST_MARGIN = 0.004
 MIN_OVERLAP = 0.3
+
+
+class Flaw(StrEnum):
+    """Of which kind the reason of a verdict is."""
+
+    NONE = "right"
+    SILENCE = "silence"
+    PIECE = "a piece of the sentence"
+    OTHER = "another answer"
+    UNLIKE = "unlike anything offered"
+    UNCLEAR = "between two answers"
+    NOT_ANSWERED = "no answer to the question"
+    INVENTED = "an answer that no document gives"
+    MISREPORTED = "other words than those reported"
 
 
 @dataclass(frozen=True)
@@ -42,6 +57,12 @@ class Verdict:
     reason: str
     ranked: tuple[Ranked, ...]
     margin: float
+    flaw: Flaw = Flaw.NONE
+
+    @classmethod
+    def wrong(cls, flaw: Flaw, reason: str) -> Verdict:
+        """A verdict for which nothing had to be compared."""
+        return cls(False, reason, (), 0.0, flaw)
 
     @property
     def heard(self) -> str:
@@ -71,39 +92,35 @@ class Judge:
     def choose(self, heard: Samples, expected: str, others: Sequence[str]) -> Verdict:
         """Whether `expected`, as a whole sentence, is what was heard, rather than one of `others`."""
         if (refusal := too_little(heard)) is not None:
-            return Verdict(False, refusal, (), 0.0)
-        candidates = [expected, *(text for text in others if text != expected)]
-        ranked = self._rank(heard, candidates, anywhere=False)
-        best = ranked[0]
-        margin = ranked[1].distance - best.distance if len(ranked) > 1 else 1.0
-        reason = ""
-        own = next(row for row in ranked if row.text == expected)
-        if best.text != expected:
-            reason = f"it sounds like {best.text!r} instead"
-        elif not LENGTH_RATIO[0] <= own.length_ratio <= LENGTH_RATIO[1]:
-            reason = f"what was heard lasts {own.length_ratio:.2f} times as long as the sentence"
-        elif own.distance > FARTHEST:
-            reason = f"nothing offered is near what was heard ({own.distance:.2f})"
+            return refusal
+        ranked = self._rank(heard, [expected, *(text for text in others if text != expected)], anywhere=False)
+        best, margin = ranked[0], margin_of(ranked)
+        flaw, reason = Flaw.NONE, ""
+        # First the length: what is nearest to half a sentence is chance, and none of the candidates was said.
+        if not LENGTH_RATIO[0] <= best.length_ratio <= LENGTH_RATIO[1]:
+            flaw, reason = Flaw.PIECE, f"what was heard lasts {best.length_ratio:.2f} times as long as the sentence"
+        elif best.distance > FARTHEST:
+            flaw, reason = Flaw.UNLIKE, f"nothing offered is near what was heard ({best.distance:.2f})"
+        elif best.text != expected:
+            flaw, reason = Flaw.OTHER, f"it sounds like {best.text!r} instead"
         elif margin < CLEAREST_MARGIN:
-            reason = f"it can't be told from {ranked[1].text!r} (margin {margin:.3f})"
-        return Verdict(not reason, reason, tuple(ranked), margin)
+            flaw, reason = Flaw.UNCLEAR, f"it can't be told from {ranked[1].text!r} (margin {margin:.3f})"
+        return Verdict(not reason, reason, tuple(ranked), margin, flaw)
 
     def spot(self, heard: Samples, expected: str, others: Sequence[str]) -> Verdict:
         """Whether `expected`, a phrase such as a price, occurs somewhere in what was heard, rather than one of `others`."""
         if (refusal := too_little(heard)) is not None:
-            return Verdict(False, refusal, (), 0.0)
-        candidates = [expected, *(text for text in others if text != expected)]
-        ranked = self._rank(heard, candidates, anywhere=True)
-        best = ranked[0]
-        margin = ranked[1].distance - best.distance if len(ranked) > 1 else 1.0
-        reason = ""
-        if best.text != expected:
-            reason = f"it sounds like {best.text!r} instead"
-        elif best.distance > FARTHEST_PHRASE:
-            reason = f"no phrase offered is near anything that was heard ({best.distance:.2f})"
+            return refusal
+        ranked = self._rank(heard, [expected, *(text for text in others if text != expected)], anywhere=True)
+        best, margin = ranked[0], margin_of(ranked)
+        flaw, reason = Flaw.NONE, ""
+        if best.distance > FARTHEST_PHRASE:
+            flaw, reason = Flaw.UNLIKE, f"no phrase offered is near anything that was heard ({best.distance:.2f})"
+        elif best.text != expected:
+            flaw, reason = Flaw.OTHER, f"it sounds like {best.text!r} instead"
         elif margin < CLEAREST_MARGIN:
-            reason = f"it can't be told from {ranked[1].text!r} (margin {margin:.3f})"
-        return Verdict(not reason, reason, tuple(ranked), margin)
+            flaw, reason = Flaw.UNCLEAR, f"it can't be told from {ranked[1].text!r} (margin {margin:.3f})"
+        return Verdict(not reason, reason, tuple(ranked), margin, flaw)
 
     def _rank(self, heard: Samples, candidates: Sequence[str], anywhere: bool) -> list[Ranked]:
         # Whole sentences: every moment of what was heard must fit. Phrases: every moment of the phrase must.
@@ -119,13 +136,18 @@ class Judge:
         return sorted(rows, key=lambda row: row.distance)
 
 
-def too_little(heard: Samples) -> str | None:
+def margin_of(ranked: Sequence[Ranked]) -> float:
+    """How much nearer the nearest is than the second; 1 when there is no second."""
+    return ranked[1].distance - ranked[0].distance if len(ranked) > 1 else 1.0
+
+
+def too_little(heard: Samples) -> Verdict | None:
     """Why this can't be an answer at all: silence, or a sound too short to be words."""
     spoken = in_samples(heard)
     if not spoken:
-        return "nothing was heard"
+        return Verdict.wrong(Flaw.SILENCE, "nothing was heard")
     if sum(part.seconds for part in spoken) < SHORTEST_SPEECH:
-        return "only a short sound was heard"
+        return Verdict.wrong(Flaw.PIECE, "only a short sound was heard")
     return None
 
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from fleet.draw import Clinic, Entry, Treatment
-from fleet.judge import Judge, Verdict
+from fleet.judge import Flaw, Judge, Verdict
 from fleet.speech import Samples
 
 PRICE_QUESTIONS = ("how much is the {}", "what does the {} cost", "how much do you charge for the {}")
@@ -28,14 +28,30 @@ class Expected:
 
     def verdict(self, judge: Judge, sound: Samples, text: str) -> Verdict:
         """From the sound. `text` is what the agent says it said: it only supplies the words around the fact."""
-        if not mentions(text, self.fact) or (self.about and not mentions(text, self.about)):
-            # It says something else, whatever it sounds like. Without any text the sound alone must hold the fact.
-            if text:
-                return Verdict(False, f"it doesn't say {self.fact!r}", (), 0.0)
+        if not text:
+            # Without any words the sound alone must hold the fact.
             return judge.spot(sound, self.fact, self.facts)
-        others = [instead(text, self.fact, other) for other in self.facts]
-        others += [instead(text, self.about, other) for other in self.abouts if self.about]
-        return judge.choose(sound, text, others)
+        right = self.put_right(text)
+        if right is None:
+            return Verdict.wrong(Flaw.NOT_ANSWERED, f"it doesn't say {self.fact!r}")
+        others = [instead(right, self.fact, other) for other in self.facts]
+        others += [instead(right, self.about, other) for other in self.abouts if self.about]
+        if text != right and text not in others:
+            others.append(text)
+        verdict = judge.choose(sound, right, others)
+        if verdict.ok and text != right:
+            return Verdict(False, f"reported is {text!r}", verdict.ranked, verdict.margin, Flaw.MISREPORTED)
+        return verdict
+
+    def put_right(self, text: str) -> str | None:
+        """The text with the right fact about the right thing in the place of a wrong one; None when it has neither."""
+        for said, others in ((self.fact, self.facts), (self.about, self.abouts)):
+            if said and not mentions(text, said):
+                wrong = next((other for other in others if mentions(text, other)), None)
+                if wrong is None:
+                    return None
+                text = instead(text, wrong, said)
+        return text
 
 
 @dataclass(frozen=True)
@@ -48,14 +64,14 @@ class NotKnown:
     def verdict(self, judge: Judge, sound: Samples, text: str) -> Verdict:
         """`text` must hold no fact, be no question back alone, and be what was heard rather than any answer."""
         if not text:
-            return Verdict(False, "it isn't known what the agent said", (), 0.0)
+            return Verdict.wrong(Flaw.NOT_ANSWERED, "it isn't known what the agent said")
         said = next((fact for fact in self.facts if mentions(text, fact)), None)
         if said is not None:
-            return Verdict(False, f"it answers with {said!r}", (), 0.0)
+            return Verdict.wrong(Flaw.INVENTED, f"it answers with {said!r}")
         if not re.search(r"\b(?:don't|do not|not|couldn't|no)\b", text) or re.match(
             r"(?i)sorry, (?:i didn't|did you)", text
         ):
-            return Verdict(False, "it doesn't say that it doesn't know", (), 0.0)
+            return Verdict.wrong(Flaw.NOT_ANSWERED, "it doesn't say that it doesn't know")
         return judge.choose(sound, text, self.answers)
 
 
@@ -125,9 +141,11 @@ def expected_entry(entry: Entry) -> Expected:
 def not_known(clinic: Clinic) -> NotKnown:
     """Any answer that this clinic's documents could give is wrong."""
     answers = [f"{one.name} costs {dollars(one.price)}." for one in clinic.treatments[:4]]
-    answers += [entry.answer for entry in clinic.faq]
+    # What could be made up about the topic itself belongs to them.
+    invented = [Entry(clinic.absent, value) for value in clinic.absent.values]
+    answers += [entry.answer for entry in (*clinic.faq, *invented)]
     facts = [dollars(one.price) for one in clinic.treatments]
-    facts += [expected_entry(entry).fact for entry in (*clinic.faq, clinic.long)]
+    facts += [expected_entry(entry).fact for entry in (*clinic.faq, clinic.long, *invented)]
     return NotKnown(tuple(facts), tuple(answers))
 
 
