@@ -5,7 +5,7 @@ set -eu
 cd "$(dirname "$0")/.."
 uv=.venv/bin/uv
 own=""
-for project in libs/common services/* dev/sip-node dev/fleet; do own="$own -e ./$project"; done
+for project in libs/common services/* dev/sip-node dev/emulators dev/fleet; do own="$own -e ./$project"; done
 cat requirements/dev.txt requirements/models.txt > .venv/pins.txt
 # Compiled once here: a fleet is ten interpreters that start at the same moment.
 "$uv" pip sync --quiet --compile-bytecode --python .venv/bin/python --require-hashes .venv/pins.txt

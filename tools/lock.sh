@@ -5,13 +5,13 @@ set -eu
 cd "$(dirname "$0")/.."
 uv=.venv/bin/uv
 sources="" ; own=""
-for project in libs/common services/* dev/sip-node dev/fleet; do
+for project in libs/common services/* dev/sip-node dev/emulators dev/fleet; do
   sources="$sources $project/pyproject.toml"
   name=$(sed -n 's/^name = "\(.*\)"/\1/p' "$project/pyproject.toml" | head -n 1)
   own="$own --no-emit-package $name"
 done
 cat > requirements/own-overrides.tmp <<EOF
-$(for project in libs/common services/* dev/sip-node dev/fleet; do
+$(for project in libs/common services/* dev/sip-node dev/emulators dev/fleet; do
   sed -n 's/^name = "\(.*\)"/\1/p' "$project/pyproject.toml" | head -n 1 | sed "s#\$# @ file://$PWD/$project#"; done)
 EOF
 trap 'rm -f requirements/own-overrides.tmp' EXIT

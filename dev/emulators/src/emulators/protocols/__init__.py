@@ -1,0 +1,1 @@
+"""One module per protocol; where each fact comes from stands in PROTOCOLS.md."""
