@@ -1,7 +1,9 @@
 """What the emulated chat model says: an extract of the passages it was given, or a call of a tool that it was offered.
 
 It is no language model. It reads the last thing the user said with the offline answerer, over the passages in the
-conversation; small talk is answered; without passages it calls the tool that finds some. Pure but for the id of a call.
+conversation; small talk is answered; without passages it calls the tool that finds some. It follows one instruction
+about form: asked for a tag in front ([n] for the passage used, [none], [again], [chat]), it gives one. Pure but for the
+ids of calls.
 """
 
 from __future__ import annotations
@@ -14,8 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from voice_agent.offline.answerer import decide
-from voice_agent.offline.answers import AskAgain, Passage, SmallTalk
-from voice_agent.offline.asking import talk_of
+from voice_agent.offline.answers import Answer, AskAgain, Decision, DontKnow, Passage, SmallTalk
 from voice_agent.offline.hypotheses import Hypotheses
 from voice_agent.offline.phrasing import UNKNOWN
 from voice_agent.offline.spoken import words
@@ -35,6 +36,8 @@ from emulators.protocols.openai_chat_models import (
 
 _GREETING = "Hello! How can I help you?"
 _TODAY = re.compile(r"\btoday is (?:a )?(monday|tuesday|wednesday|thursday|friday|saturday|sunday)\b", re.I)
+_TAGS = re.compile(r"\[none\].*\[again\].*\[chat\]", re.S)
+_END = re.compile(r"end_?call|hang_?up|goodbye", re.I)
 _SEARCH = re.compile(r"search|look|find|retriev|knowledge|document|passage|faq|info", re.I)
 # (what a user says, the name of a tool that does it)
 _INTENTS = (
@@ -56,7 +59,7 @@ class Call:
 
 @dataclass(frozen=True)
 class Reply:
-    """Either words or a call."""
+    """Words, a call, or both."""
 
     text: str = ""
     call: Call | None = None
@@ -70,12 +73,27 @@ def reply_to(request: ChatRequest, rng: random.Random) -> Reply:
     if forced := _forced(request):
         return Reply(call=_call(forced, said[-1], rng))
     given, results = _given(request.messages)
-    tools = [] if request.tool_choice == "none" or _is_talk(said[-1]) else [one.function for one in request.tools or ()]
-    if not results and (tool := _tool_for(said[-1], tools, have_passages=bool(given))):
-        return Reply(call=_call(tool, said[-1], rng))
+    if results and _spoke_already(request.messages):
+        return Reply()
     if results and not given:
         return Reply(_told(results) or UNKNOWN)
-    return Reply(_extract(said[-_KEPT_TURNS:], given, request.messages))
+    decision = _decide(said[-_KEPT_TURNS:], given, request.messages)
+    text = _tag(decision, request.messages) + _words_of(decision)
+    offered = [one.function for one in request.tools or ()] if request.tool_choice != "none" and not results else []
+    if isinstance(decision, SmallTalk):
+        ending = next((tool for tool in offered if _END.search(tool.name)), None)
+        ends = ending is not None and decision.talk == "goodbye"
+        return Reply(text, _call(ending, said[-1], rng) if ends and ending else None)
+    known = isinstance(decision, Answer) or any(passage.id != passages.CLINIC for passage in given)
+    if tool := _tool_for(said[-1], offered, have_passages=known):
+        return Reply(call=_call(tool, said[-1], rng))
+    return Reply(text)
+
+
+def _spoke_already(messages: Sequence[Message]) -> bool:
+    """The call whose result has just come was made beside words: nothing is left to say."""
+    calls = [one for one in messages if isinstance(one, Assistant) and one.tool_calls]
+    return bool(calls and text_of(calls[-1].content))
 
 
 def _forced(request: ChatRequest) -> FunctionDefinition | None:
@@ -104,10 +122,6 @@ def _given(messages: Sequence[Message]) -> tuple[list[Passage], list[str]]:
             results.append(text_of(message.content))
             found += passages.of_tool(results[-1])
     return found, results
-
-
-def _is_talk(text: str) -> bool:
-    return talk_of(" ".join(words(text))) is not None
 
 
 def _tool_for(text: str, tools: Sequence[FunctionDefinition], *, have_passages: bool) -> FunctionDefinition | None:
@@ -154,18 +168,33 @@ def _told(results: Sequence[str]) -> str:
     return told if isinstance(told, str) else ""
 
 
-def _extract(said: Sequence[str], given: Sequence[Passage], messages: Sequence[Message]) -> str:
-    """The answer to the last thing said; earlier ones tell what a "yes" means."""
-    instructions = "\n".join(text_of(one.content) for one in messages if isinstance(one, Instruction))
-    day = _TODAY.search(instructions)
+def _instructions(messages: Sequence[Message]) -> str:
+    return "\n".join(text_of(one.content) for one in messages if isinstance(one, Instruction))
+
+
+def _decide(said: Sequence[str], given: Sequence[Passage], messages: Sequence[Message]) -> Decision:
+    """About the last thing said; earlier ones tell what a "yes" means."""
+    day = _TODAY.search(_instructions(messages))
     last = next((text_of(one.content) for one in reversed(messages) if isinstance(one, Assistant) and one.content), "")
     asked: list[AskAgain] = []
-    answer = UNKNOWN
+    decision: Decision = DontKnow(UNKNOWN)
     for text in said:
         heard = Hypotheses.of_text(" ".join(words(text)))
         decision = decide(heard, given, asked=asked, last_said=last, today=day[1].lower() if day else None)
         asked = [*asked, decision] if isinstance(decision, AskAgain) else []
-        answer = decision.prompt if isinstance(decision, AskAgain) else decision.text
-        if isinstance(decision, SmallTalk) and not answer:
-            answer = _GREETING
-    return answer
+    return decision
+
+
+def _words_of(decision: Decision) -> str:
+    return decision.prompt if isinstance(decision, AskAgain) else decision.text or _GREETING
+
+
+def _tag(decision: Decision, messages: Sequence[Message]) -> str:
+    """What the instructions want in front of the words."""
+    if not _TAGS.search(_instructions(messages)):
+        return ""
+    if isinstance(decision, Answer):
+        return f"[{decision.passage_id}] "
+    if isinstance(decision, AskAgain):
+        return "[again] "
+    return "[none] " if isinstance(decision, DontKnow) else "[chat] "

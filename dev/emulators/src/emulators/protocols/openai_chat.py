@@ -136,7 +136,7 @@ class Completion:
         """The answer at once."""
         message: dict[str, Any] = {
             "role": "assistant",
-            "content": None if self._reply.call else "".join(self._tokens),
+            "content": "".join(self._tokens) or (None if self._reply.call else ""),
             "refusal": None,
             "annotations": [],
         }
@@ -158,15 +158,16 @@ class Completion:
     def events(self) -> Iterator[bytes]:
         """The server-sent events up to the end mark. The role comes with the first token, so that each is a token."""
         first: dict[str, Any] = {"role": "assistant", "content": "", "refusal": None}
-        if call := self._reply.call:
-            head = {"index": 0, "id": call.id, "type": "function", "function": {"name": call.name, "arguments": ""}}
-            yield self._delta({**first, "content": None, "tool_calls": [head]})
-            for part in re.findall(r".{1,12}", call.arguments, re.S):
-                yield self._delta({"tool_calls": [{"index": 0, "function": {"arguments": part}}]})
-            return
         for at, token in enumerate(self._tokens):
             event = self._delta({"content": token})
             yield self._delta(first) + event if at == 0 else event
+        if call := self._reply.call:
+            head = {"index": 0, "id": call.id, "type": "function", "function": {"name": call.name, "arguments": ""}}
+            yield self._delta(
+                {"tool_calls": [head]} if self._tokens else {**first, "content": None, "tool_calls": [head]}
+            )
+            for part in re.findall(r".{1,12}", call.arguments, re.S):
+                yield self._delta({"tool_calls": [{"index": 0, "function": {"arguments": part}}]})
 
     def ending(self) -> Iterator[bytes]:
         """What says that the answer is whole."""
