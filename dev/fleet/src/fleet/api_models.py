@@ -136,6 +136,15 @@ class Timings(Reply):
     speech_stopped: AwareDatetime | None
 
 
+class Fault(Reply):
+    """A provider failed in this turn. ``served_by`` did its work instead; None or "" when nobody could."""
+
+    stage: str
+    endpoint: str
+    fault: str
+    served_by: str | None = None
+
+
 class Turn(Reply):
     """``caller_heard`` is what the caller heard of ``agent_said`` before any interruption."""
 
@@ -147,6 +156,7 @@ class Turn(Reply):
     interrupted: bool
     passages: list[PassageUsed]
     timings: Timings
+    faults: list[Fault] = []
 
 
 class CallRecord(Reply):

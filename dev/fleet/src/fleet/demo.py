@@ -10,11 +10,12 @@ import time
 from pathlib import Path
 
 from fleet.api import SwitchboardApi
-from fleet.call import CallOutcome, Phone, agent_judge, judged_call
+from fleet.call import CallBroken, CallOutcome, Phone, agent_judge, judged_call
 from fleet.draw import Clinic, draw_clinic
 from fleet.files import FleetFiles
 from fleet.layout import Layout, lay_out
 from fleet.onboarding import AGENT_VOICE, Onboarded, onboard
+from fleet.page import PAGE, Facts, write_page
 from fleet.ports import PortPool
 from fleet.services import all_specs
 from fleet.speech import Synthesizer
@@ -85,10 +86,15 @@ async def call(
     async with SwitchboardApi.open(layout.api_url, made.api_key) as api:
         judge = await asyncio.to_thread(agent_judge, Synthesizer(layout.folder / "speech-judge"), AGENT_VOICE)
         sip = layout.sip
-        kind = "LiveKit SIP" if sip.real else "the SIP node in LiveKit SIP's place"
-        view.heading(f"Calling, over {kind}, {time.monotonic() - began:.0f} s after the start")
+        view.heading(f"Calling, over {sip.software}, {time.monotonic() - began:.0f} s after the start")
         place = Phone(layout.folder / "phone", sip.host, sip.port, ports)
-        outcome = await judged_call(api, clinic, place, judge, view)
+        facts = Facts(clinic=clinic.name, number=clinic.number, seed=clinic.seed, sip=sip.software)
+        try:
+            outcome = await judged_call(api, clinic, place, judge, view)
+        except CallBroken as error:
+            view.line(f"\n  the call's page: {write_page(layout.folder / PAGE, error.outcome, facts)}")
+            raise
+        write_page(layout.folder / PAGE, outcome, facts)
     view.heading("Where the time went, from the caller's last sound")
     for exchange in outcome.exchanges:
         view.waterfall(exchange, turn_of(exchange, outcome.record) if outcome.record else None)
@@ -107,6 +113,7 @@ def report(outcome: CallOutcome, folder: Path, view: View) -> int:
         kept = folder / "heard.wav"
         shutil.copyfile(outcome.recording, kept)
         view.line(f"\n  listen: {kept}")
+    view.line(f"  look: {folder / PAGE}")
     complaints = outcome.complaints()
     if complaints:
         view.line("\n[red]The demo failed:[/red]")

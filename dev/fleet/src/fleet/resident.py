@@ -15,17 +15,19 @@ from pathlib import Path
 from typing import Any
 
 from fleet.api import SwitchboardApi
-from fleet.call import Phone, agent_judge, ask_once
+from fleet.call import CallBroken, CallOutcome, Judged, Phone, agent_judge, ask_once
 from fleet.draw import draw_clinic
 from fleet.files import FleetFiles, write_private
+from fleet.judge import Verdict
 from fleet.layout import DATABASE, Layout, lay_out
 from fleet.onboarding import AGENT_VOICE, onboard
+from fleet.page import PAGE, Facts, write_page
 from fleet.ports import PortPool
 from fleet.process import FleetError, base_environment, describe_exit, tail
 from fleet.secret_store import FleetSecrets
 from fleet.servers.postgres import SUPERUSER
 from fleet.services import MIGRATE, MODULES, all_specs, migrate_environment
-from fleet.speech import Synthesizer
+from fleet.speech import Samples, Synthesizer
 from fleet.supervisor import Event, Supervisor
 from fleet.view import View, terminal
 
@@ -46,6 +48,7 @@ class State:
     started: float
     processes: list[dict[str, Any]]
     detail: str = ""
+    sip: str = ""
 
 
 def folder() -> Path:
@@ -95,6 +98,7 @@ class Writer:
             self._started,
             rows,
             self.detail,
+            self._layout.sip.software,
         )
         write_private(folder() / "state.json", json.dumps(asdict(state), indent=1))
 
@@ -244,14 +248,38 @@ async def call(ask: str) -> int:
     view = View(terminal())
     run = folder() / "calls" / f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}"
     run.mkdir(parents=True)
-    with PortPool() as ports:
-        async with SwitchboardApi.open(state.api_url, clinic["api_key"]) as api:
-            place = Phone(run, "127.0.0.1", state.sip_port, ports)
-            answer, sound = await ask_once(api, clinic["number"], place, ask, view)
-    print(f"heard: {answer or 'something, but the API has no words for it'}")
-    judge = await asyncio.to_thread(agent_judge, Synthesizer(run / "speech-judge"), AGENT_VOICE)
-    verdict = await asyncio.to_thread(judge.choose, sound, answer, []) if answer else None
-    if verdict is None or not verdict.ok:
-        print(f"the sound isn't those words: {verdict.reason if verdict else 'no words'}", file=sys.stderr)
+    try:
+        with PortPool() as ports:
+            async with SwitchboardApi.open(state.api_url, clinic["api_key"]) as api:
+                place = Phone(run, "127.0.0.1", state.sip_port, ports)
+                outcome = await ask_once(api, clinic["number"], place, ask, sound_judge(run), view)
+    except CallBroken as error:
+        keep_page(run, error.outcome, clinic, state, view)
+        raise
+    keep_page(run, outcome, clinic, state, view)
+    verdict = outcome.exchanges[0].verdict
+    print(f"heard: {outcome.exchanges[0].text or 'something, but the API has no words for it'}")
+    if not verdict.ok:
+        print(f"the sound isn't those words: {verdict.reason}", file=sys.stderr)
         return 1
     return 0
+
+
+def keep_page(run: Path, outcome: CallOutcome, clinic: dict[str, Any], state: State, view: View) -> None:
+    """Writes the call's page and says where it and the recording are."""
+    drawn = draw_clinic(clinic["seed"])
+    facts = Facts(clinic=drawn.name, number=clinic["number"], seed=drawn.seed, sip=state.sip)
+    view.line(f"  what the caller heard: {outcome.recording}")
+    view.line(f"  the call's page: {write_page(run / PAGE, outcome, facts)}")
+
+
+def sound_judge(run: Path) -> Judged:
+    """Says whether what was heard is what the agent says it said. Loads its ear only then: that takes a second."""
+
+    async def judged(sound: Samples, answer: str) -> Verdict:
+        if not answer:
+            return Verdict(False, "the API has no words for what was heard", (), 0.0)
+        judge = await asyncio.to_thread(agent_judge, Synthesizer(run / "speech-judge"), AGENT_VOICE)
+        return await asyncio.to_thread(judge.choose, sound, answer, [])
+
+    return judged

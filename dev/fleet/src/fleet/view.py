@@ -119,14 +119,22 @@ class View:
         self.console.print(table)
 
 
-def stages(exchange: Exchange, turn: Turn | None) -> list[tuple[str, float | None]]:
+Stage = tuple[str, float | None]
+"""A stage's name, and the seconds until it; None when it didn't come to that."""
+
+
+def stages(exchange: Exchange, turn: Turn | None) -> list[Stage]:
     """Seconds from the caller's last sound to each stage."""
-    found: list[tuple[str, float | None]] = []
+    return stages_since(exchange.speech_ended, exchange.heard_began, turn)
+
+
+def stages_since(ended: float, heard: float | None, turn: Turn | None) -> list[Stage]:
+    """The same for any end of speech; both moments in seconds since the epoch."""
+    found: list[Stage] = []
     for label, name in STAGES:
         moment: datetime | None = getattr(turn.timings, name) if turn is not None else None
-        found.append((label, None if moment is None else moment.timestamp() - exchange.speech_ended))
-    heard = exchange.heard_began
-    found.append(("heard by caller", None if heard is None else heard - exchange.speech_ended))
+        found.append((label, None if moment is None else moment.timestamp() - ended))
+    found.append(("heard by caller", None if heard is None else heard - ended))
     return found
 
 

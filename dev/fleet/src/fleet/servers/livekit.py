@@ -110,6 +110,11 @@ class SipBridge:
     port: int
     real: bool
 
+    @property
+    def software(self) -> str:
+        """What it is, for people."""
+        return "LiveKit SIP" if self.real else "the SIP node in LiveKit SIP's place"
+
 
 def make_sip_bridge(
     folder: Path, ports: tuple[int, int], rtp_ports: range, server: LiveKitServer, redis: RedisServer
