@@ -20,6 +20,7 @@ from fleet.servers import make_postgres
 from ingest_worker.chunking.chunker import chunk
 from ingest_worker.parsing.sandbox import Parser
 from rag_svc.documents.service import Documents
+from rag_svc.embedding.models import Choices
 from rag_svc.main import vector_codec
 from rag_svc.search.service import Retrieval
 from switchboard.blobs import Blobs, key
@@ -27,7 +28,7 @@ from switchboard.clock import SystemClock
 from switchboard.contracts.base import Fact
 from switchboard.contracts.documents import Chunk, IndexChunks, RegisterDocument, Search
 from switchboard.db import Database
-from switchboard.embeddings import MiniLm
+from switchboard.embeddings import Embedders, MiniLm
 from switchboard.ids import Ids
 from switchboard.outbox import Message
 from switchboard.sealed import Sealed
@@ -121,8 +122,11 @@ async def opened() -> AsyncIterator[Knowledge]:
             database = await migrated_database(await create_empty(server.dsn()))
             embedder = MiniLm.open(EMBEDDINGS.folder(), threads=1)
             async with Database.open(database.settings("rag_svc"), name="bench", init=vector_codec) as db:
-                documents = Documents(db, Blobs.open(BlobSettings(url=Path(folder, "blobs").as_uri())), encode, clock)
-                yield Knowledge(documents, Retrieval(db, embedder, clock), embedder, ids)
+                embedders = Embedders(embedder)
+                choices = Choices({}, embedders)
+                blobs = Blobs.open(BlobSettings(url=Path(folder, "blobs").as_uri()))
+                documents = Documents(db, blobs, encode, choices, clock)
+                yield Knowledge(documents, Retrieval(db, embedders, choices, clock), embedder, ids)
             embedder.close()
         finally:
             host.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 from datetime import UTC, date, datetime, time
 
@@ -152,6 +153,23 @@ async def test_an_older_snapshot_never_replaces_a_newer_one_and_a_bad_one_none()
     await book.apply(tenant.hex, None)
     assert book.get(tenant) is None
     assert not book.match("+15550001111", "platform", None).known
+
+
+async def test_a_version_that_was_heard_of_elsewhere_is_waited_for() -> None:
+    book = SnapshotBook(_NoBucket(), _NoBlobs())
+    tenant = uuid.uuid4()
+    old, new = snapshot(version=2, tenant_id=tenant), snapshot(version=3, tenant_id=tenant)
+    await book.apply(tenant.hex, old.model_dump_json().encode())
+
+    assert await book.at_least(tenant, 2, 0.001) == old
+    assert await book.at_least(tenant, 3, 0.001) is None
+    assert await book.at_least(uuid.uuid4(), 1, 0.001) is None
+    waiting = asyncio.create_task(book.at_least(tenant, 3, 30))
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    await book.apply(tenant.hex, new.model_dump_json().encode())
+    assert await waiting == new
+    assert book.tenants() == (tenant,)
 
 
 class _NoBucket(Bucket):

@@ -215,6 +215,7 @@ def test_endpoints_are_one_json_variable_and_none_is_the_default() -> None:
         ({"base_url": "https:///v1"}, ": main.base_url: must begin with"),
         ({"base_url": "https://hunter:hunter3@models.example"}, ": main.base_url: must be an address alone"),
         ({"base_url": "https://models.example/v1?key=hunter3"}, ": main.base_url: must be an address alone"),
+        ({"base_url": "wss://models.example"}, ": main: base_url of kind openai must begin with http://"),
         ({"api_key": "hunter3\n"}, ": main.api_key: must be one word of printable ASCII"),
         ({"api_key": ""}, ": main.api_key: must be one word of printable ASCII"),
         ({"api_kee": "hunter3"}, ": main.api_kee is not a setting"),

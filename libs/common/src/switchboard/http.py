@@ -16,6 +16,7 @@ HttpClient: TypeAlias = httpx.AsyncClient
 HttpResponse: TypeAlias = httpx.Response
 HttpTransport: TypeAlias = httpx.AsyncBaseTransport
 HttpError: TypeAlias = httpx.HTTPError
+HttpConnectError: TypeAlias = httpx.ConnectError
 """Base of what a request raises besides :class:`Unavailable` and :class:`DeadlineExceeded`, e.g. for a bad answer."""
 
 TIMEOUT_S = 5.0

@@ -23,10 +23,10 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextvars import ContextVar
 from pathlib import Path
-from typing import Annotated, Any, Literal, NoReturn, TypeVar, get_args, get_origin
+from typing import Annotated, Any, Literal, NoReturn, Self, TypeVar, get_args, get_origin
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 from pydantic_settings import (
@@ -184,6 +184,12 @@ class ProviderEndpoint(Fragment):
     api_key: Annotated[SecretStr, AfterValidator(_header_safe)] = Field(
         description="the account's key; any word for a server that asks for none"
     )
+
+    @model_validator(mode="after")
+    def _protocol(self) -> Self:
+        if self.kind == "openai" and not self.base_url.startswith("http"):
+            raise ValueError("base_url of kind openai must begin with http:// or https://")
+        return self
 
 
 class ProviderSettings(Fragment):

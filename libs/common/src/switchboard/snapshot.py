@@ -89,6 +89,7 @@ class SnapshotBook:
         self._by_tenant: dict[UUID, TenantSnapshot] = {}
         self._by_number: dict[str, set[UUID]] = {}
         self._caught_up = asyncio.Event()
+        self._changed = asyncio.Condition()
 
     def __len__(self) -> int:
         return len(self._by_tenant)
@@ -126,8 +127,31 @@ class SnapshotBook:
         self._by_tenant[tenant_id] = snapshot
         for binding in snapshot.numbers:
             self._by_number.setdefault(binding.number, set()).add(tenant_id)
+        async with self._changed:
+            self._changed.notify_all()
 
     def get(self, tenant_id: UUID) -> TenantSnapshot | None:
+        return self._by_tenant.get(tenant_id)
+
+    def tenants(self) -> tuple[UUID, ...]:
+        """Everybody who has published."""
+        return tuple(self._by_tenant)
+
+    async def at_least(self, tenant_id: UUID, version: int, seconds: float) -> TenantSnapshot | None:
+        """The snapshot as soon as it has reached ``version``; ``None`` when it has not within ``seconds``.
+
+        For whoever hears of a version on another way than the bucket's, and may hear it first.
+        """
+
+        def reached() -> bool:
+            held = self._by_tenant.get(tenant_id)
+            return held is not None and held.version >= version
+
+        try:
+            async with asyncio.timeout(seconds), self._changed:
+                await self._changed.wait_for(reached)
+        except TimeoutError:
+            return None
         return self._by_tenant.get(tenant_id)
 
     def match(self, number: str, trunk: str | None, carrier_account: str | None) -> NumberMatch:

@@ -57,6 +57,16 @@ class Shape(BaseModel):
         return cls.model_validate(contract.model_dump())
 
 
+class FaultShape(Shape):
+    """A provider failed. ``served_by`` is who did its work instead, ``offline`` for the offline pipeline; ``null`` when
+    nobody could (of embeddings: what was found was found by its words alone). Values of ``stage`` and ``fault`` may grow."""
+
+    stage: str
+    endpoint: str
+    fault: str
+    served_by: Annotated[str | None, BeforeValidator(lambda value: value or None)]
+
+
 def refuse(code: str, message: str, fix: str) -> PydanticCustomError:
     """An error that brings its fix along."""
     return PydanticCustomError(code, "{message}", {"message": message, "fix": fix})
@@ -132,6 +142,7 @@ __all__ = [
     "AwareDatetime",
     "Day",
     "Email",
+    "FaultShape",
     "Form",
     "Language",
     "Line",

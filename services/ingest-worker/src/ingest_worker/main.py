@@ -9,7 +9,7 @@ from switchboard.blobs import Blobs
 from switchboard.bus import Bus
 from switchboard.contracts.base import Service
 from switchboard.contracts.documents import DocumentUploaded
-from switchboard.embeddings import MiniLm
+from switchboard.embeddings import Embedders, MiniLm
 from switchboard.errors import Unavailable
 from switchboard.service import ASGIApp, run
 from switchboard.settings import load_or_exit
@@ -24,7 +24,14 @@ NAME = Service.INGEST_WORKER.value
 
 async def compose(process: service.Service[Settings]) -> ASGIApp | None:
     settings, ingest = process.settings, process.settings.ingest
-    embedder = MiniLm.open(settings.embeddings.model_dir, threads=1)
+    faults = process.metrics.counter("embeddings.faults", "Providers that gave no vectors", ("endpoint", "fault"))
+    embedders = await process.enter(
+        Embedders.open(
+            MiniLm.open(settings.embeddings.model_dir, threads=1),
+            settings.providers.endpoints,
+            on_fault=lambda endpoint, fault: faults.labels(endpoint, fault).inc(),
+        )
+    )
     blobs = Blobs.open(settings.blobs)
     bus = await Bus.connect(
         settings.nats, settings.sealing, Service.INGEST_WORKER, on_closed=lambda: process.fatal("the bus is closed")
@@ -39,7 +46,7 @@ async def compose(process: service.Service[Settings]) -> ASGIApp | None:
         cipher=bus.keyring.cipher,
         blobs=blobs,
         parser=Parser(limits, ingest.deadline_s),
-        embedder=embedder,
+        embedders=embedders,
         clock=process.clock,
     )
     ingestion = Ingestion(resources, parallel=ingest.parallel, max_chunks=ingest.max_chunks)

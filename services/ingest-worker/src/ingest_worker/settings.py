@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from pydantic import Field
 from switchboard.embeddings import EmbeddingSettings
-from switchboard.settings import BlobSettings, Fragment, NatsSettings, SealingSettings, ServiceSettings
+from switchboard.settings import (
+    BlobSettings,
+    Fragment,
+    NatsSettings,
+    ProviderSettings,
+    SealingSettings,
+    ServiceSettings,
+)
 
 
 class IngestSettings(Fragment):
@@ -23,4 +30,5 @@ class Settings(ServiceSettings):
     sealing: SealingSettings
     blobs: BlobSettings
     embeddings: EmbeddingSettings
+    providers: ProviderSettings = ProviderSettings()
     ingest: IngestSettings = Field(default_factory=lambda: IngestSettings.model_validate({}))

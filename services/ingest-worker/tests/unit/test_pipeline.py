@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 
 import numpy as np
 import pytest
-from ingest_worker.documents.pipeline import LAST_ATTEMPT, Ingestion, Resources
+from ingest_worker.documents.pipeline import LAST_ATTEMPT, PATIENT_ATTEMPTS, Ingestion, Resources
 from ingest_worker.parsing.blocks import Block, Paragraph, Table
 from ingest_worker.parsing.problems import CHANGED, GONE, OUR_FAULT, TOO_COMPLICATED, Unreadable
 from ingest_worker.parsing.sandbox import Parser, ParserTimedOut
@@ -19,7 +19,9 @@ from switchboard.bus import Delivery
 from switchboard.clock import ManualClock
 from switchboard.contracts.base import Empty, Fact
 from switchboard.contracts.documents import DocumentProgress, DocumentUploaded, IndexChunks
-from switchboard.embeddings import Vector
+from switchboard.contracts.providers import ProviderChoice
+from switchboard.embeddings import Embedders, EmbeddingFailed, Vector
+from switchboard.embeddings.openai import OpenAiEmbeddings
 from switchboard.errors import Conflict, InvalidInput, NotFound, Unavailable
 from switchboard.sealed import DataKey, Sealed
 from switchboard.settings import BlobSettings
@@ -64,6 +66,20 @@ class Ones:
         return [np.full(384, 384**-0.5, dtype=np.float32) for _ in texts]
 
 
+class Provider(OpenAiEmbeddings):
+    """Gives vectors until ``failing`` is raised by the call of that number, from 1."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, int]] = []
+        self.failing: dict[int, EmbeddingFailed] = {}
+
+    async def embed(self, model: str, texts: Sequence[str], deadline_s: float) -> list[Vector]:
+        self.asked.append((model, len(texts)))
+        if len(self.asked) in self.failing:
+            raise self.failing[len(self.asked)]
+        return [np.eye(1, 384, dtype=np.float32)[0] for _ in texts]
+
+
 class Parsed(Parser):
     """Gives these blocks, or raises this."""
 
@@ -82,7 +98,9 @@ class Setting:
         self.blobs = Blobs.open(BlobSettings(url=folder.as_uri()))
         self.data_key = DataKey(os.urandom(32), "owner")
         self.parser = Parsed()
-        resources = Resources(self.wire, self.cipher, self.blobs, self.parser, Ones(), ManualClock(AT))
+        self.provider = Provider()
+        embedders = Embedders(Ones(), {"main": self.provider})
+        resources = Resources(self.wire, self.cipher, self.blobs, self.parser, embedders, ManualClock(AT))
         self.ingestion = Ingestion(resources, parallel=1, max_chunks=100)
 
     async def cipher(self, tenant_id: UUID) -> DataKey:
@@ -91,7 +109,14 @@ class Setting:
     async def store(self, data: bytes) -> None:
         await self.blobs.put(key(TENANT, "documents", DOCUMENT), self.data_key.seal(data, "blob"), replace=True)
 
-    async def deliver(self, attempt: int = 1, *, message_id: UUID | None = None, blob: UUID = TENANT) -> None:
+    async def deliver(
+        self,
+        attempt: int = 1,
+        *,
+        message_id: UUID | None = None,
+        blob: UUID = TENANT,
+        embeddings: ProviderChoice | None = None,
+    ) -> None:
         fact = DocumentUploaded.model_validate(
             {
                 "tenant_id": TENANT,
@@ -102,6 +127,7 @@ class Setting:
                 "media_type": "application/pdf",
                 "blob_key": str(key(blob, "documents", DOCUMENT)),
                 "sha256": hashlib.sha256(DATA).hexdigest(),
+                "embeddings": embeddings,
             }
         )
         await self.ingestion.uploaded(fact, Delivery(message_id or uuid4(), attempt, fact.subject()))
@@ -134,6 +160,52 @@ async def test_the_same_delivery_again_sends_the_same_messages(setting: Setting)
 
     assert setting.wire.facts == facts * 2
     assert setting.wire.batches == batches * 2
+
+
+MAIN = ProviderChoice(endpoint="main", model="small")
+AWAY = EmbeddingFailed("main", "timeout", may_pass=True)
+REFUSED = EmbeddingFailed("main", "refused", may_pass=False)
+
+
+async def test_the_chosen_provider_embeds_and_every_batch_says_so(setting: Setting) -> None:
+    await setting.deliver(embeddings=MAIN)
+
+    assert setting.provider.asked == [("small", 32), ("small", 32), ("small", 6)]
+    assert {batch.model for batch in setting.wire.batches} == {"main:small"}
+    await setting.deliver()
+    assert len(setting.provider.asked) == 3, "a tenant that has not chosen it sends it nothing"
+
+
+async def test_a_provider_that_is_away_is_waited_for_and_then_done_without(setting: Setting) -> None:
+    for attempt in range(1, PATIENT_ATTEMPTS):
+        setting.provider.failing = {len(setting.provider.asked) + 1: AWAY}
+        with pytest.raises(EmbeddingFailed):
+            await setting.deliver(attempt, embeddings=MAIN)
+        assert setting.wire.batches == []
+        assert setting.wire.last == ("embedding", None)
+    setting.provider.failing = {len(setting.provider.asked) + 1: AWAY}
+
+    await setting.deliver(PATIENT_ATTEMPTS, embeddings=MAIN)
+
+    assert [(batch.first, batch.model, batch.last) for batch in setting.wire.batches] == [
+        (0, "ones", False),
+        (32, "ones", False),
+        (64, "ones", True),
+    ]
+
+
+async def test_a_provider_that_says_no_is_done_without_at_once_and_for_the_whole_document(setting: Setting) -> None:
+    setting.provider.failing = {3: REFUSED}
+
+    await setting.deliver(embeddings=MAIN)
+
+    assert [(batch.first, batch.model, batch.last) for batch in setting.wire.batches] == [
+        (0, "main:small", False),
+        (32, "main:small", False),
+        (0, "ones", False),
+        (32, "ones", False),
+        (64, "ones", True),
+    ]
 
 
 @pytest.mark.parametrize("error", [NotFound("forgotten"), Conflict("a newer ingestion")])

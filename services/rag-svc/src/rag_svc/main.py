@@ -11,18 +11,24 @@ from pgvector.asyncpg import register_vector
 from switchboard import service
 from switchboard.blobs import Blobs
 from switchboard.bus import Bus
+from switchboard.bus.topology import SNAPSHOTS
 from switchboard.contracts.base import Service
+from switchboard.contracts.tenants import ConfigurationPublished
 from switchboard.db import Connection, Database
-from switchboard.embeddings import MiniLm
+from switchboard.embeddings import Embedders, MiniLm
 from switchboard.errors import Unavailable
 from switchboard.outbox import Relay
 from switchboard.service import ASGIApp, run
 from switchboard.service.litestar_problems import problem_handlers
 from switchboard.settings import load_or_exit
+from switchboard.snapshot import SnapshotBook
 
 from rag_svc.documents.endpoints import operators_router
 from rag_svc.documents.handlers import DocumentHandlers
 from rag_svc.documents.service import Documents
+from rag_svc.embedding.handlers import ConfigurationHandlers
+from rag_svc.embedding.models import Choices
+from rag_svc.embedding.service import Reembedding
 from rag_svc.search.handlers import SearchHandlers
 from rag_svc.search.service import Retrieval
 from rag_svc.settings import Settings
@@ -38,8 +44,16 @@ async def vector_codec(conn: Connection) -> None:
 
 async def compose(process: service.Service[Settings]) -> ASGIApp:
     settings = process.settings
-    embedder = MiniLm.open(settings.embeddings.model_dir)
-    embedder.embed_one("warm up")  # the first run allocates; a caller shouldn't wait for it
+    offline = MiniLm.open(settings.embeddings.model_dir)
+    offline.embed_one("warm up")  # the first run allocates; a caller shouldn't wait for it
+    faults = process.metrics.counter("embeddings.faults", "Providers that gave no vectors", ("endpoint", "fault"))
+    embedders = await process.enter(
+        Embedders.open(
+            offline,
+            settings.providers.endpoints,
+            on_fault=lambda endpoint, fault: faults.labels(endpoint, fault).inc(),
+        )
+    )
     db = await process.enter(Database.open(settings.database, name=NAME, init=vector_codec))
     blobs = Blobs.open(settings.blobs)
     bus = await Bus.connect(
@@ -51,10 +65,16 @@ async def compose(process: service.Service[Settings]) -> ASGIApp:
     process.health.required("bus", lambda: _connected(bus))
     process.health.degradable("blobs", blobs.ready)
 
-    documents = Documents(db, blobs, bus.encode, process.clock)
+    book = SnapshotBook(bus.bucket(SNAPSHOTS), blobs)
+    process.background("snapshots", book.run())
+    choices = Choices(book, embedders)
+    documents = Documents(db, blobs, bus.encode, choices, process.clock)
+    reembedding = Reembedding(documents, choices, embedders, book.tenants, process.clock)
     process.background("outbox relay", Relay(db, "knowledge", bus, process.clock.monotonic).run())
     await DocumentHandlers(documents).serve(bus)
-    await SearchHandlers(Retrieval(db, embedder, process.clock)).serve(bus)
+    await SearchHandlers(Retrieval(db, embedders, choices, process.clock)).serve(bus)
+    bus.consume({ConfigurationPublished: ConfigurationHandlers(reembedding, book.at_least).published})
+    process.background("re-embedding", reembedding.run(settings.reembedding.sweep_s))
     return Litestar(
         route_handlers=[operators_router(documents, settings.operators.token)],
         exception_handlers=problem_handlers(),

@@ -11,6 +11,7 @@ from switchboard.settings import (
     DatabaseSettings,
     Fragment,
     NatsSettings,
+    ProviderSettings,
     SealingSettings,
     ServiceSettings,
 )
@@ -30,6 +31,12 @@ class OperatorSettings(Fragment):
     token: Annotated[SecretStr, AfterValidator(_long)] = Field(description="bearer token of the operators' routes")
 
 
+class ReembeddingSettings(Fragment):
+    """Keeping documents in the space that their tenant has chosen."""
+
+    sweep_s: float = Field(600.0, ge=0.05, le=86_400, description="seconds between two looks for documents elsewhere")
+
+
 class Settings(ServiceSettings):
     database: DatabaseSettings
     nats: NatsSettings
@@ -37,3 +44,5 @@ class Settings(ServiceSettings):
     blobs: BlobSettings
     embeddings: EmbeddingSettings
     operators: OperatorSettings
+    providers: ProviderSettings = ProviderSettings()
+    reembedding: ReembeddingSettings = Field(default_factory=lambda: ReembeddingSettings.model_validate({}))

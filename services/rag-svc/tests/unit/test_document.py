@@ -24,6 +24,8 @@ DOCUMENT = Document(
     revision=2,
     indexed_revision=1,
     chunks=3,
+    space="main:small",
+    indexed_space="words",
     uploaded_at=AT,
     updated_at=AT,
 )
@@ -37,6 +39,12 @@ def test_news_only_moves_a_document_forward_and_ends_stay() -> None:
     for end in (DocumentStatus.INDEXED, DocumentStatus.FAILED):
         ended = replace(DOCUMENT, status=end)
         assert not any(ended.accepts(2, status) for status in DocumentStatus)
+
+
+def test_the_view_says_whose_vectors_are_searched_not_whose_were_asked_for() -> None:
+    assert DOCUMENT.view().embeddings == "offline"
+    assert replace(DOCUMENT, indexed_space="main:a:b").view().embeddings == "main"
+    assert replace(DOCUMENT, indexed_revision=None, indexed_space=None).view().embeddings is None
 
 
 def test_news_of_another_revision_are_not_taken() -> None:

@@ -75,6 +75,13 @@ def test_a_voice_can_not_make_embeddings() -> None:
     assert "voice" not in fix
 
 
+def test_a_search_does_not_wait_long_for_its_vectors() -> None:
+    assert problems(embeddings=link("openai-main", deadline_ms=1200)) == []
+    found = problems(embeddings=link("openai-main", deadline_ms=1201))
+    assert [pointer for pointer, _, _ in found] == ["/providers/embeddings/deadline_ms"]
+    assert "1200" in found[0][2]
+
+
 def test_the_same_link_twice_is_refused_whatever_its_deadline() -> None:
     found = problems(llm=[link("openai-main", deadline_ms=500), link("openai-spare"), link("openai-main")])
     assert [pointer for pointer, _, _ in found] == ["/providers/llm/2/endpoint"]

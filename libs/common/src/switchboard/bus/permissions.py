@@ -22,7 +22,7 @@ _PASSWORDS = f"{PREFIX}NATS_PASSWORDS{DELIMITER}"
 
 # Who reads which bucket, and who writes it.
 BUCKET_READERS: dict[str, frozenset[Service]] = {
-    SNAPSHOTS: frozenset({Service.TENANT_SVC, Service.CALL_ORCHESTRATOR, Service.VOICE_AGENT}),
+    SNAPSHOTS: frozenset({Service.TENANT_SVC, Service.CALL_ORCHESTRATOR, Service.VOICE_AGENT, Service.RAG_SVC}),
     TENANT_KEYS: frozenset(Service),
 }
 BUCKET_WRITERS: dict[str, frozenset[Service]] = {

@@ -9,6 +9,7 @@ from uuid import UUID
 from pydantic import AwareDatetime, Field
 
 from switchboard.contracts.base import Contract, DocumentFact, Empty, Page, Rpc, Service, services
+from switchboard.contracts.providers import ProviderChoice, ProviderFault
 from switchboard.sealed import Sealed
 
 _GATEWAY = services(Service.API_GATEWAY)
@@ -46,6 +47,8 @@ class RegisterDocument(Contract):
 
 
 class DocumentView(Contract):
+    """``embeddings``: the endpoint whose vectors searches use for it; ``None`` before it is indexed."""
+
     document_id: UUID
     name: Sealed
     media_type: MediaType
@@ -53,6 +56,7 @@ class DocumentView(Contract):
     status: DocumentStatus
     reason: str | None = None
     chunks: int = 0
+    embeddings: str | None = None
     uploaded_at: AwareDatetime
     updated_at: AwareDatetime
 
@@ -76,7 +80,8 @@ FORGET_DOCUMENT = Rpc("rag", "forget", GetDocument, Empty, Service.RAG_SVC, _GAT
 
 
 class DocumentUploaded(DocumentFact):
-    """A document waits to be parsed; one delivery is one ingestion of ``revision``."""
+    """A document waits to be parsed; one delivery is one ingestion of ``revision``. ``embeddings`` is what the tenant
+    had published when it was asked for; ``None``: offline."""
 
     fact: ClassVar[str] = "uploaded"
     publishers: ClassVar[frozenset[Service]] = _RAG
@@ -87,6 +92,7 @@ class DocumentUploaded(DocumentFact):
     media_type: MediaType
     blob_key: str
     sha256: str
+    embeddings: ProviderChoice | None = None
 
 
 class DocumentProgress(DocumentFact):
@@ -120,7 +126,8 @@ class Chunk(Contract):
 
 
 class IndexChunks(Contract):
-    """One batch; the index swaps to ``revision`` when the ``last`` batch is in. Repeating a batch changes nothing."""
+    """One batch, embedded in the space ``model``; the index swaps to ``revision`` when the ``last`` batch is in. Repeating
+    a batch changes nothing."""
 
     document_id: UUID
     revision: int
@@ -163,8 +170,11 @@ class SearchTimings(Contract):
 
 
 class SearchReply(Contract):
+    """``faults``: providers whose embeddings could not be had in time; the passages were found without them."""
+
     passages: tuple[Passage, ...]
     timings: SearchTimings
+    faults: tuple[ProviderFault, ...] = ()
 
 
 SEARCH = Rpc("rag", "search", Search, SearchReply, Service.RAG_SVC, _GATEWAY | _AGENT, deadline=1.5)

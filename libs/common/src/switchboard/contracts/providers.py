@@ -40,13 +40,17 @@ SERVES: Mapping[ProviderKind, frozenset[ChosenStage]] = MappingProxyType(
 
 MAX_CHAIN = 4
 
+MAX_EMBEDDINGS_DEADLINE_MS = 1200
+"""A caller is waiting for the search, and after it for the answer: a slower provider is done without."""
+
 
 class ProviderChoice(Contract):
     """One link of a chain.
 
     ``deadline_ms``: how long the stage may be waited for before the next link gets the work. STT: from the caller's end
     of speech to the final transcript; LLM: to the first token, and from one to the next; TTS: to the first audio, and
-    for more of it once what came is spoken. ``None``: the stage's default.
+    for more of it once what came is spoken; embeddings: to the query's vector, while a caller waits (at most
+    :data:`MAX_EMBEDDINGS_DEADLINE_MS`; ingestion takes its time). ``None``: the stage's default.
     """
 
     endpoint: str = Field(pattern=ENDPOINT_NAME)
@@ -70,9 +74,10 @@ in the middle of an answer; ``bad_answer``: what came can't be read."""
 
 
 class ProviderFault(Contract):
-    """A provider failed in this turn. ``served_by`` is the endpoint that did its work instead, "" when none could."""
+    """A provider failed in this turn. ``served_by`` is the endpoint that did its work instead, "" when none could (of
+    embeddings: what was found was found by its words alone)."""
 
-    stage: ProviderStage
+    stage: ChosenStage
     endpoint: str
     fault: FaultKind
     served_by: str = ""

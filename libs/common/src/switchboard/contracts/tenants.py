@@ -164,11 +164,12 @@ class TenantCreated(ConfigFact):
 
 
 class ConfigurationPublished(ConfigFact):
-    """A new version is in the database; tenant-svc itself projects it into the KV bucket on this fact."""
+    """A new version is in the database. tenant-svc itself projects it into the KV bucket on this fact; rag-svc looks
+    whether the tenant's documents are embedded as it says."""
 
     fact: ClassVar[str] = "published"
     publishers: ClassVar[frozenset[Service]] = services(Service.TENANT_SVC)
-    consumers: ClassVar[frozenset[Service]] = services(Service.TENANT_SVC)
+    consumers: ClassVar[frozenset[Service]] = services(Service.TENANT_SVC, Service.RAG_SVC)
 
     version: int = Field(ge=1)
 

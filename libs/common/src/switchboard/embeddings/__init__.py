@@ -6,9 +6,25 @@
 
     embedder = MiniLm.open(settings.embeddings.model_dir)
     vectors = await embedder.embed(["how much is a cleaning"])
+
+A tenant may choose a provider's instead. :class:`Embedders` is all of them behind one door, by space::
+
+    async with Embedders.open(embedder, settings.providers.endpoints) as embedders:
+        space = embedders.space(snapshot.agent.providers.embeddings)
+        vectors = await embedders.embed(space, ["how much is a cleaning"], deadline_s=0.8)
 """
 
 from switchboard.embeddings.minilm import MiniLm
-from switchboard.embeddings.port import Embedder, EmbeddingSettings, ModelMissing, Vector
+from switchboard.embeddings.port import Embedder, EmbeddingFailed, EmbeddingSettings, ModelMissing, Vector
+from switchboard.embeddings.spaces import Embedders, endpoint_of
 
-__all__ = ["Embedder", "EmbeddingSettings", "MiniLm", "ModelMissing", "Vector"]
+__all__ = [
+    "Embedder",
+    "Embedders",
+    "EmbeddingFailed",
+    "EmbeddingSettings",
+    "MiniLm",
+    "ModelMissing",
+    "Vector",
+    "endpoint_of",
+]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from pydantic import Field
 
+from switchboard.contracts.providers import FaultKind
 from switchboard.settings import Fragment
 
 if TYPE_CHECKING:
@@ -21,6 +22,18 @@ else:
 
 class ModelMissing(RuntimeError):
     """The model folder holds no model, or one of another recipe; says how to make it."""
+
+
+class EmbeddingFailed(Exception):
+    """A provider gave no vectors. ``may_pass``: the same again, later, may succeed. Says nothing of the texts."""
+
+    def __init__(self, endpoint: str, fault: FaultKind, *, may_pass: bool, after_s: float | None = None) -> None:
+        super().__init__(f"{endpoint}: {fault}")
+        self.endpoint = endpoint
+        self.fault: FaultKind = fault
+        self.may_pass = may_pass
+        self.after_s = after_s
+        """Seconds that the provider asks to be left alone, when it says so."""
 
 
 class Embedder(Protocol):

@@ -8,7 +8,7 @@ from uuid import UUID
 from pydantic import AwareDatetime, Field
 from switchboard.contracts.calls import Decision, TurnRecord
 
-from api_gateway.schemas import Form, PhoneNumber, Shape
+from api_gateway.schemas import FaultShape, Form, PhoneNumber, Shape
 
 
 class CallShape(Shape):
@@ -65,16 +65,6 @@ class TimingsShape(Shape):
     speech_stopped: AwareDatetime | None
 
 
-class FaultShape(Shape):
-    """A provider failed in this turn. ``served_by`` is who did its work instead, ``offline`` for the offline pipeline,
-    ``null`` when nobody could. Values of ``fault`` may grow."""
-
-    stage: str
-    endpoint: str
-    fault: str
-    served_by: str | None
-
-
 class TurnShape(Shape):
     """One exchange. ``caller_heard`` is what the caller heard of ``agent_said`` before any interruption."""
 
@@ -91,8 +81,7 @@ class TurnShape(Shape):
     @classmethod
     def of_turn(cls, turn: TurnRecord) -> Self:
         fields = turn.model_dump()
-        faults = [{**fault, "served_by": fault["served_by"] or None} for fault in fields["faults"]]
-        return cls.model_validate({**fields, "caller_heard": fields["agent_heard"], "faults": faults})
+        return cls.model_validate({**fields, "caller_heard": fields["agent_heard"]})
 
 
 class CallRecordShape(Shape):

@@ -8,11 +8,15 @@ from uuid import UUID
 from pydantic import AwareDatetime, Field
 from switchboard.contracts.documents import DocumentView, Search
 
-from api_gateway.schemas import Form, Shape, Text
+from api_gateway.schemas import FaultShape, Form, Shape, Text
 
 
 class DocumentShape(Shape):
-    """``reason`` says why ``status`` is ``failed``. ``size`` in bytes; ``chunks`` are the passages it was cut into."""
+    """``reason`` says why ``status`` is ``failed``. ``size`` in bytes; ``chunks`` are the passages it was cut into.
+
+    ``embeddings`` is the provider whose vectors searches use for it; ``null`` before it is indexed. It is ``offline``, too,
+    while the provider that you have chosen is away.
+    """
 
     document_id: UUID
     name: str
@@ -21,6 +25,7 @@ class DocumentShape(Shape):
     status: Literal["uploaded", "parsing", "embedding", "indexed", "failed"]
     reason: str | None
     chunks: int
+    embeddings: str | None
     uploaded_at: AwareDatetime
     updated_at: AwareDatetime
     status_url: str
@@ -63,7 +68,8 @@ class SearchTimingsShape(Shape):
 
 
 class SearchShape(Shape):
-    """Best first."""
+    """Best first. ``faults`` names providers whose embeddings could not be had; the passages were found without them."""
 
     passages: tuple[PassageShape, ...]
     timings: SearchTimingsShape
+    faults: tuple[FaultShape, ...]

@@ -27,7 +27,7 @@ from switchboard.contracts.documents import (
     DocumentUploaded,
     IndexChunks,
 )
-from switchboard.embeddings import Embedder
+from switchboard.embeddings import Embedders, EmbeddingFailed
 from switchboard.errors import Conflict, InvalidInput, NotFound, TooLarge
 from switchboard.sealed import Cipher, Sealed, SealError
 
@@ -47,6 +47,12 @@ _log = structlog.get_logger(__name__)
 
 BATCH = 32
 BLOB_PURPOSE = "blob"
+EMBED_DEADLINE_S = 10.0
+"""For the vectors of one batch: nobody waits on the telephone."""
+
+PATIENT_ATTEMPTS = 4
+"""The delivery, some seconds after the first one, at which a provider that is away is done without."""
+
 LAST_ATTEMPT = len(RETRY_DELAYS) + 1
 """The delivery after which the bus gives up."""
 
@@ -70,7 +76,7 @@ class Resources:
     cipher: Callable[[UUID], Awaitable[Cipher]]
     blobs: Blobs
     parser: Parser
-    embedder: Embedder
+    embedders: Embedders
     clock: Clock
 
 
@@ -106,8 +112,15 @@ class Ingestion:
         data = await self._read(fact)
         drafts = await self._parse(fact, data, delivery)
         await self._progress(fact, delivery, DocumentStatus.EMBEDDING)
-        for first in range(0, len(drafts), BATCH):
-            await self._index(fact, drafts[first : first + BATCH], first, last=first + BATCH >= len(drafts))
+        space = self._with.embedders.space(fact.embeddings)
+        try:
+            await self._index(fact, drafts, space)
+        except EmbeddingFailed as failure:
+            if failure.may_pass and delivery.attempt < PATIENT_ATTEMPTS:
+                raise
+            # A document that can be found is worth more than the provider's vectors; rag-svc has it done again later.
+            _log.warning("embedded offline instead", endpoint=failure.endpoint, fault=failure.fault)
+            await self._index(fact, drafts, self._with.embedders.offline)
         _log.info("document ingested", chunks=len(drafts))
 
     async def _read(self, fact: DocumentUploaded) -> bytes:
@@ -142,8 +155,17 @@ class Ingestion:
             raise Unreadable(too_many_pieces(self._max_chunks))
         return drafts
 
-    async def _index(self, fact: DocumentUploaded, drafts: Sequence[Draft], first: int, *, last: bool) -> None:
-        vectors = await self._with.embedder.embed([draft.embedded for draft in drafts])
+    async def _index(self, fact: DocumentUploaded, drafts: Sequence[Draft], space: str) -> None:
+        """All of it in one space: batches that an earlier try left in another one are written over."""
+        for first in range(0, len(drafts), BATCH):
+            last = first + BATCH >= len(drafts)
+            await self._index_batch(fact, drafts[first : first + BATCH], space, first, last=last)
+
+    async def _index_batch(
+        self, fact: DocumentUploaded, drafts: Sequence[Draft], space: str, first: int, *, last: bool
+    ) -> None:
+        texts = [draft.embedded for draft in drafts]
+        vectors = await self._with.embedders.embed(space, texts, EMBED_DEADLINE_S)
         chunks = tuple(
             Chunk(
                 ordinal=first + at,
@@ -157,7 +179,7 @@ class Ingestion:
         batch = IndexChunks(
             document_id=fact.document_id,
             revision=fact.revision,
-            model=self._with.embedder.model,
+            model=space,
             chunks=chunks,
             first=first,
             last=last,

@@ -33,6 +33,7 @@ class OperatorDocument(BaseModel):
     revision: int
     indexed_revision: int | None
     chunks: int
+    embeddings: str | None
     uploaded_at: datetime
     updated_at: datetime
 
@@ -47,6 +48,7 @@ class OperatorDocument(BaseModel):
             revision=document.revision,
             indexed_revision=document.indexed_revision,
             chunks=document.chunks,
+            embeddings=document.embeddings(),
             uploaded_at=document.uploaded_at,
             updated_at=document.updated_at,
         )

@@ -10,6 +10,7 @@ from typing import Any
 from uuid import UUID
 
 from switchboard.contracts.documents import DocumentStatus, DocumentView
+from switchboard.embeddings import endpoint_of
 from switchboard.errors import FieldProblem, InvalidInput
 from switchboard.sealed import Sealed
 
@@ -38,6 +39,8 @@ class Document:
     revision: int
     indexed_revision: int | None
     chunks: int
+    space: str
+    indexed_space: str | None
     uploaded_at: datetime
     updated_at: datetime
 
@@ -50,6 +53,12 @@ class Document:
         """Whether this news of the ingestion moves the document forward; late and repeated news don't."""
         return revision == self.revision and RANK[status] > RANK[self.status]
 
+    def embeddings(self) -> str | None:
+        """The endpoint whose vectors searches use; ``None`` while there are none."""
+        if self.indexed_revision is None or self.indexed_space is None:
+            return None
+        return endpoint_of(self.indexed_space)
+
     def view(self) -> DocumentView:
         return DocumentView.model_validate(
             {
@@ -60,6 +69,7 @@ class Document:
                 "status": self.status,
                 "reason": self.reason,
                 "chunks": self.chunks,
+                "embeddings": self.embeddings(),
                 "uploaded_at": self.uploaded_at,
                 "updated_at": self.updated_at,
             }

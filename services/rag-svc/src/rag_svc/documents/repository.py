@@ -16,12 +16,12 @@ from rag_svc.documents.models import Document
 _TENANT = "NULLIF(current_setting('app.tenant_id', true), '')::uuid"
 _COLUMNS = (
     "id, name, media_type, size, sha256, blob_key, status, reason, revision, indexed_revision, chunks, "
-    "uploaded_at, updated_at"
+    "space, indexed_space, uploaded_at, updated_at"
 )
 
 INSERT_DOCUMENT = (
     "INSERT INTO knowledge.documents (tenant_id, id, name, media_type, size, sha256, blob_key, status, uploaded_at, "
-    f"updated_at) VALUES ({_TENANT}, $1, $2, $3, $4, $5, $6, 'uploaded', $7, $7) ON CONFLICT DO NOTHING "
+    f"updated_at, space) VALUES ({_TENANT}, $1, $2, $3, $4, $5, $6, 'uploaded', $7, $7, $8) ON CONFLICT DO NOTHING "
     f"RETURNING {_COLUMNS}"
 )
 SELECT_DOCUMENT = f"SELECT {_COLUMNS} FROM knowledge.documents WHERE id = $1"
@@ -33,8 +33,8 @@ SELECT_PAGE_AFTER = (
 )
 UPDATE_STATUS = "UPDATE knowledge.documents SET status = $2, reason = $3, updated_at = $4 WHERE id = $1"
 NEXT_REVISION = (
-    "UPDATE knowledge.documents SET revision = revision + 1, status = 'uploaded', reason = NULL, updated_at = $2 "
-    f"WHERE id = $1 RETURNING {_COLUMNS}"
+    "UPDATE knowledge.documents SET revision = revision + 1, status = 'uploaded', reason = NULL, updated_at = $2, "
+    f"space = $3 WHERE id = $1 RETURNING {_COLUMNS}"
 )
 DELETE_DOCUMENT = "DELETE FROM knowledge.documents WHERE id = $1"
 ERASE_TENANT = "SELECT knowledge.erase_tenant($1)"
@@ -53,8 +53,11 @@ DELETE_BEYOND = "DELETE FROM knowledge.chunks WHERE document_id = $1 AND revisio
 COUNT_CHUNKS = "SELECT count(*) FROM knowledge.chunks WHERE document_id = $1 AND revision = $2"
 SWAP_REVISION = (
     "UPDATE knowledge.documents SET status = 'indexed', reason = NULL, indexed_revision = $2, chunks = $3, "
-    "updated_at = $4 WHERE id = $1"
+    "updated_at = $4, indexed_space = $5 WHERE id = $1"
 )
+_MISPLACED = "(space <> $1 OR (status = 'indexed' AND indexed_space <> $1 AND updated_at <= $2))"
+SELECT_MISPLACED = f"SELECT id FROM knowledge.documents WHERE {_MISPLACED} ORDER BY uploaded_at, id"
+LOCK_MISPLACED = f"SELECT id FROM knowledge.documents WHERE {_MISPLACED} AND id = $3 FOR UPDATE"
 DELETE_OLDER = "DELETE FROM knowledge.chunks WHERE document_id = $1 AND revision < $2"
 
 
@@ -67,10 +70,18 @@ class StatusCount:
     chunks: int
 
 
-async def insert(conn: Connection, body: RegisterDocument, at: datetime) -> Document | None:
-    """The new document; None when there is one with this id already."""
+async def insert(conn: Connection, body: RegisterDocument, space: str, at: datetime) -> Document | None:
+    """The new document, to be embedded in ``space``; None when there is one with this id already."""
     row = await conn.fetchrow(
-        INSERT_DOCUMENT, body.document_id, str(body.name), body.media_type, body.size, body.sha256, body.blob_key, at
+        INSERT_DOCUMENT,
+        body.document_id,
+        str(body.name),
+        body.media_type,
+        body.size,
+        body.sha256,
+        body.blob_key,
+        at,
+        space,
     )
     return Document.of_row(dict(row)) if row is not None else None
 
@@ -98,9 +109,21 @@ async def set_status(
     await conn.execute(UPDATE_STATUS, document_id, status.value, reason, at)
 
 
-async def next_revision(conn: Connection, document_id: UUID, at: datetime) -> Document | None:
-    row = await conn.fetchrow(NEXT_REVISION, document_id, at)
+async def next_revision(conn: Connection, document_id: UUID, space: str, at: datetime) -> Document | None:
+    """Asks for another ingestion, to be embedded in ``space``."""
+    row = await conn.fetchrow(NEXT_REVISION, document_id, at, space)
     return Document.of_row(dict(row)) if row is not None else None
+
+
+async def misplaced(conn: Connection, space: str, before: datetime) -> list[UUID]:
+    """Documents that were asked for another space than ``space``, and those that were asked for it and are, since before
+    ``before``, indexed in another one."""
+    return [row["id"] for row in await conn.fetch(SELECT_MISPLACED, space, before)]
+
+
+async def lock_misplaced(conn: Connection, document_id: UUID, space: str, before: datetime) -> bool:
+    """Whether the document is one of :func:`misplaced` still; if so, nobody else changes it until the transaction ends."""
+    return await conn.fetchval(LOCK_MISPLACED, space, before, document_id) is not None
 
 
 async def delete(conn: Connection, document_id: UUID) -> None:
@@ -137,11 +160,14 @@ async def put_chunks(
     )
 
 
-async def swap(conn: Connection, document_id: UUID, revision: int, length: int, at: datetime) -> int:
-    """Make ``revision``, ``length`` chunks long, what searches see. The chunks found; nothing is swapped if fewer."""
+async def swap(conn: Connection, document_id: UUID, revision: int, length: int, space: str, at: datetime) -> int:
+    """Make ``revision``, ``length`` chunks long and in ``space``, what searches see.
+
+    The chunks found; nothing is swapped if fewer.
+    """
     await conn.execute(DELETE_BEYOND, document_id, revision, length)
     found = int(await conn.fetchval(COUNT_CHUNKS, document_id, revision))
     if found == length:
-        await conn.execute(SWAP_REVISION, document_id, revision, length, at)
+        await conn.execute(SWAP_REVISION, document_id, revision, length, at, space)
         await conn.execute(DELETE_OLDER, document_id, revision)
     return found

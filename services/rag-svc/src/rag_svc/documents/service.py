@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
 from uuid import UUID
 
 import structlog
@@ -17,7 +18,8 @@ from switchboard.contracts.documents import (
     IndexChunks,
     RegisterDocument,
 )
-from switchboard.db import Database
+from switchboard.contracts.providers import ProviderChoice
+from switchboard.db import Connection, Database
 from switchboard.errors import Conflict, FieldProblem, InvalidInput, NotFound, Unavailable
 from switchboard.ids import DocumentId, Ids
 from switchboard.inbox import Inbox
@@ -27,6 +29,7 @@ from switchboard.sealed import Sealed
 from rag_svc.documents import repository
 from rag_svc.documents.models import Document, cursor_after, read_cursor
 from rag_svc.documents.repository import StatusCount
+from rag_svc.embedding.models import Choices
 
 _log = structlog.get_logger(__name__)
 
@@ -39,8 +42,9 @@ Encode = Callable[[Fact], Awaitable[OutgoingMessage]]
 class Documents:
     """Every method takes the tenant that the caller has been checked for."""
 
-    def __init__(self, db: Database, blobs: Blobs, encode: Encode, clock: Clock) -> None:
+    def __init__(self, db: Database, blobs: Blobs, encode: Encode, choices: Choices, clock: Clock) -> None:
         self._db = db
+        self._choices = choices
         self._blobs = blobs
         self._encode = encode
         self._clock = clock
@@ -54,17 +58,18 @@ class Documents:
         :class:`InvalidInput` for another tenant's blob, :class:`Conflict` when the id belongs to other bytes.
         """
         _own_key(body.blob_key, tenant_id)
+        choice, space = self._choices.chosen(tenant_id)
         async with self._db.tenant(tenant_id) as conn:
-            made = await repository.insert(conn, body, self._clock.now())
+            made = await repository.insert(conn, body, space, self._clock.now())
             if made is not None:
-                await self._outbox.add(conn, await self._encode(self._uploaded(tenant_id, made)))
+                await self._outbox.add(conn, await self._encode(self._uploaded(tenant_id, made, choice)))
                 return made
             there = await repository.get(conn, body.document_id)
         if there is None or (there.sha256, there.blob_key) != (body.sha256, body.blob_key):
             raise Conflict("this document id is taken by another upload; use a fresh one")
         return there
 
-    def _uploaded(self, tenant_id: UUID, document: Document) -> DocumentUploaded:
+    def _uploaded(self, tenant_id: UUID, document: Document, choice: ProviderChoice | None) -> DocumentUploaded:
         return DocumentUploaded.model_validate(
             {
                 "tenant_id": tenant_id,
@@ -75,6 +80,7 @@ class Documents:
                 "media_type": document.media_type,
                 "blob_key": document.blob_key,
                 "sha256": document.sha256,
+                "embeddings": choice,
             }
         )
 
@@ -112,10 +118,30 @@ class Documents:
     async def reingest(self, tenant_id: UUID, document_id: UUID) -> Document:
         """Read the document again, as a new revision; searches see the old one until the new one is complete."""
         async with self._db.tenant(tenant_id) as conn:
-            document = await repository.next_revision(conn, document_id, self._clock.now())
-            if document is None:
-                raise NotFound("there is no such document")
-            await self._outbox.add(conn, await self._encode(self._uploaded(tenant_id, document)))
+            return await self._read_again(conn, tenant_id, document_id)
+
+    async def misplaced(self, tenant_id: UUID, before: datetime) -> Sequence[UUID]:
+        """Documents whose vectors are not, or will not be, in the tenant's space. Those that ingestion itself put
+        elsewhere, because the provider was away, are among them only when that was before ``before``."""
+        _, space = self._choices.chosen(tenant_id)
+        async with self._db.tenant(tenant_id, readonly=True) as conn:
+            return await repository.misplaced(conn, space, before)
+
+    async def embed_again(self, tenant_id: UUID, document_id: UUID, before: datetime) -> bool:
+        """:meth:`reingest` a document if it is misplaced still: another replica may have been first."""
+        _, space = self._choices.chosen(tenant_id)
+        async with self._db.tenant(tenant_id) as conn:
+            if not await repository.lock_misplaced(conn, document_id, space, before):
+                return False
+            await self._read_again(conn, tenant_id, document_id)
+        return True
+
+    async def _read_again(self, conn: Connection, tenant_id: UUID, document_id: UUID) -> Document:
+        choice, space = self._choices.chosen(tenant_id)
+        document = await repository.next_revision(conn, document_id, space, self._clock.now())
+        if document is None:
+            raise NotFound("there is no such document")
+        await self._outbox.add(conn, await self._encode(self._uploaded(tenant_id, document, choice)))
         return document
 
     async def progress(self, fact: DocumentProgress, message_id: UUID) -> None:
@@ -156,7 +182,8 @@ class Documents:
             await repository.put_chunks(conn, body.document_id, body.revision, body.model, ids, body.chunks)
             if not body.last:
                 return
-            found = await repository.swap(conn, body.document_id, body.revision, length, self._clock.now())
+            now = self._clock.now()
+            found = await repository.swap(conn, body.document_id, body.revision, length, body.model, now)
             if found != length:
                 raise Unavailable(f"{length - found} chunks before the last batch are missing; send all batches again")
             await self._outbox.add(conn, message)

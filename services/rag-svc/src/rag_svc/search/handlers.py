@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 from switchboard.bus import Bus, Call
 from switchboard.contracts.documents import SEARCH, SPEECH_TEXTS, Search, SearchReply, SpeechTexts, SpeechTextsReply
 
@@ -20,7 +22,8 @@ class SearchHandlers:
         await bus.serve(SPEECH_TEXTS, self.speech_texts)
 
     async def search(self, body: Search, call: Call) -> SearchReply:
-        return await self._retrieval.search(tenant_of(call, SEARCH), body)
+        deadline = datetime.fromtimestamp(call.deadline, UTC)
+        return await self._retrieval.search(tenant_of(call, SEARCH), body, deadline)
 
     async def speech_texts(self, body: SpeechTexts, call: Call) -> SpeechTextsReply:
         return await self._retrieval.speech_texts(tenant_of(call, SPEECH_TEXTS), body.digest)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -43,9 +43,12 @@ BY_WORDS = (
     "WHERE place <= $2 ORDER BY r.n, place"
 )
 SELECT_PASSAGES = (
-    "SELECT c.id, c.document_id, d.name, c.heading, c.text, "
-    "CASE WHEN c.model = $3 THEN (SELECT max(-(c.vector <#> q.v)) FROM unnest($2::public.vector[]) AS q (v)) "
-    f"ELSE 0 END AS similarity FROM {_LIVE} WHERE c.id = ANY ($1)"
+    "SELECT c.id, c.document_id, d.name, c.heading, c.text, COALESCE((SELECT max(-(c.vector <#> q.v)) "
+    "FROM unnest($2::public.vector[], $3::text[]) AS q (v, model) WHERE q.model = c.model), 0) AS similarity "
+    f"FROM {_LIVE} WHERE c.id = ANY ($1)"
+)
+SELECT_SPACES = (
+    "SELECT DISTINCT indexed_space FROM knowledge.documents WHERE indexed_revision IS NOT NULL ORDER BY indexed_space"
 )
 SELECT_STATE = "SELECT id, indexed_revision FROM knowledge.documents WHERE indexed_revision IS NOT NULL ORDER BY id"
 SELECT_TEXTS = f"SELECT c.heading, c.text FROM {_LIVE} ORDER BY d.uploaded_at, d.id, c.ordinal"
@@ -53,7 +56,7 @@ SELECT_TEXTS = f"SELECT c.heading, c.text FROM {_LIVE} ORDER BY d.uploaded_at, d
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A chunk as it is handed out. ``similarity``: the best cosine of any query."""
+    """A chunk as it is handed out. ``similarity``: the best cosine of any query in the chunk's space, 0 without one."""
 
     id: UUID
     document_id: UUID
@@ -86,8 +89,15 @@ def _by_query(rows: Sequence[tuple[int, UUID, float]]) -> Hits:
     return found
 
 
-async def passages(conn: Connection, ids: Sequence[UUID], vectors: Sequence[Vector], model: str) -> dict[UUID, Found]:
-    rows = await conn.fetch(SELECT_PASSAGES, list(ids), list(vectors), model)
+async def spaces(conn: Connection) -> list[str]:
+    """Those that the tenant's documents are in: more than one while they move from one to another."""
+    return [row["indexed_space"] for row in await conn.fetch(SELECT_SPACES)]
+
+
+async def passages(conn: Connection, ids: Sequence[UUID], vectors: Mapping[str, Sequence[Vector]]) -> dict[UUID, Found]:
+    """``vectors``: the queries' by space."""
+    flat = [(vector, space) for space, members in vectors.items() for vector in members]
+    rows = await conn.fetch(SELECT_PASSAGES, list(ids), [vector for vector, _ in flat], [space for _, space in flat])
     return {
         row["id"]: Found(
             row["id"], row["document_id"], row["name"], row["heading"], row["text"], float(row["similarity"])

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections.abc import Sequence
+from datetime import datetime
 from uuid import UUID
 
 from pgvector import Vector
@@ -15,15 +17,20 @@ from switchboard.contracts.documents import (
     SearchTimings,
     SpeechTextsReply,
 )
+from switchboard.contracts.providers import ProviderFault
 from switchboard.db import Database
-from switchboard.embeddings import Embedder
+from switchboard.embeddings import Embedders, EmbeddingFailed
 from switchboard.sealed import Sealed
 
+from rag_svc.embedding.models import Choices
 from rag_svc.search import repository
 from rag_svc.search.fusion import Ranking, fuse, query_weight
 
 CANDIDATES = 20
 """How deep each ranking goes before they are fused."""
+
+RESERVE_S = 0.25
+"""Kept of a request's time for the database, whatever a provider takes."""
 
 MAX_SPEECH_BYTES = 400_000
 """Texts of one reply: sealed and in base64 they must fit into one message of the bus."""
@@ -32,29 +39,57 @@ MAX_SPEECH_BYTES = 400_000
 class Retrieval:
     """Every method takes the tenant that the caller has been checked for."""
 
-    def __init__(self, db: Database, embedder: Embedder, clock: Clock) -> None:
+    def __init__(self, db: Database, embedders: Embedders, choices: Choices, clock: Clock) -> None:
         self._db = db
-        self._embedder = embedder
+        self._embedders = embedders
+        self._choices = choices
         self._clock = clock
 
-    async def search(self, tenant_id: UUID, body: Search) -> SearchReply:
-        """The passages that best answer what the caller may have said, best first."""
+    async def search(self, tenant_id: UUID, body: Search, deadline: datetime | None = None) -> SearchReply:
+        """The passages that best answer what the caller may have said, best first, by ``deadline``.
+
+        A query is embedded in each space that the tenant's documents are in. Where a provider does not do so in time, its
+        documents are found by their words alone, and the reply names it among its faults.
+        """
         queries = list(dict.fromkeys(" ".join(query.split()) for query in body.queries))
+        # Not one transaction with the queries below: a provider is not waited for with a connection in hand. A document
+        # that moves to another space in between is found by its words this once.
+        async with self._db.tenant(tenant_id, readonly=True) as conn:
+            spaces = await repository.spaces(conn)
         started = self._clock.monotonic()
-        vectors = [Vector(vector) for vector in await self._embedder.embed(queries)]
+        vectors, faults = await self._embedded(tenant_id, spaces, queries, deadline)
         embedded = self._clock.monotonic()
-        model = self._embedder.model
         depth = max(CANDIDATES, body.limit)
         async with self._db.tenant(tenant_id, isolation="repeatable_read", readonly=True) as conn:
-            near = await repository.nearest(conn, vectors, model, depth)
+            near = [await repository.nearest(conn, members, space, depth) for space, members in vectors.items()]
             worded = await repository.by_words(conn, queries, depth)
-            best = fuse(_rankings(len(queries), near, worded), body.limit)
-            found = await repository.passages(conn, [identifier for identifier, _ in best], vectors, model)
+            best = fuse(_rankings(len(queries), worded, near), body.limit)
+            found = await repository.passages(conn, [identifier for identifier, _ in best], vectors)
         ended = self._clock.monotonic()
         timings = SearchTimings(embed_ms=(embedded - started) * 1000, query_ms=(ended - embedded) * 1000)
         return SearchReply(
-            passages=tuple(_passage(found[identifier], score) for identifier, score in best), timings=timings
+            passages=tuple(_passage(found[identifier], score) for identifier, score in best),
+            timings=timings,
+            faults=tuple(faults),
         )
+
+    async def _embedded(
+        self, tenant_id: UUID, spaces: Sequence[str], queries: Sequence[str], deadline: datetime | None
+    ) -> tuple[dict[str, list[Vector]], list[ProviderFault]]:
+        """The queries' vectors by space, without the spaces whose provider failed."""
+        left = None if deadline is None else (deadline - self._clock.now()).total_seconds() - RESERVE_S
+
+        async def one(space: str) -> list[Vector] | ProviderFault:
+            own = self._choices.deadline_s(tenant_id, space)
+            try:
+                seconds = max(0.0, own if left is None else min(own, left))
+                return [Vector(vector) for vector in await self._embedders.embed(space, queries, seconds)]
+            except EmbeddingFailed as failure:
+                return ProviderFault(stage="embeddings", endpoint=failure.endpoint, fault=failure.fault)
+
+        found = dict(zip(spaces, await asyncio.gather(*(one(space) for space in spaces)), strict=True))
+        vectors = {space: made for space, made in found.items() if not isinstance(made, ProviderFault)}
+        return vectors, [made for made in found.values() if isinstance(made, ProviderFault)]
 
     async def speech_texts(self, tenant_id: UUID, digest: str) -> SpeechTextsReply:
         """One text per chunk: its heading on a line, then what it says. ``None`` when the asker's are still right."""
@@ -66,11 +101,12 @@ class Retrieval:
         return SpeechTextsReply(digest=current, texts=tuple(Sealed(text) for text in _fitting(rows)))
 
 
-def _rankings(count: int, near: repository.Hits, worded: repository.Hits) -> list[Ranking]:
+def _rankings(count: int, worded: repository.Hits, near: Sequence[repository.Hits]) -> list[Ranking]:
+    """By words, and by the vectors of each space: only places are fused, so no space is measured by another's cosines."""
     return [
         Ranking(method.get(position, []), query_weight(position))
         for position in range(count)
-        for method in (worded, near)
+        for method in (worded, *near)
     ]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from switchboard.contracts.providers import (
+    MAX_EMBEDDINGS_DEADLINE_MS,
     OFFLINE,
     SERVES,
     STAGES,
@@ -42,6 +43,9 @@ def chains_problems(chains: ProviderChains, kinds: Kinds) -> list[FieldProblem]:
                 found.append(FieldProblem(f"{pointer}/endpoint", "stands in this chain already", fix))
     if chains.embeddings is not None:
         found += _choice_problems(chains.embeddings, "embeddings", "/providers/embeddings", kinds)
+        if (chains.embeddings.deadline_ms or 0) > MAX_EMBEDDINGS_DEADLINE_MS:
+            fix = f"give it {MAX_EMBEDDINGS_DEADLINE_MS} at most; a caller is waiting for the search"
+            found.append(FieldProblem("/providers/embeddings/deadline_ms", "is longer than a search may take", fix))
     return found
 
 
