@@ -6,7 +6,8 @@ import os
 import secrets
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Generator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,59 @@ from fleet.probes import http_ok
 from fleet.process import ProcessSpec
 from fleet.servers import LiveKitServer, RedisServer
 from sip_node.testing.bridge import Bridge, Line, LiveKitAccess, OpenLine
+from sip_node.testing.outbound import OpenOutbound, OutboundLine
+from sip_node.testing.record import NODE as NODE_NAME
+from sip_node.testing.record import REAL as REAL_NAME
+from sip_node.testing.record import Observation, Records
 
 REAL = os.environ.get("LIVEKIT_SIP_BIN", "")
+OBSERVED = pytest.StashKey[Observation]()
+SEEN = pytest.StashKey[list[Observation]]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--record", default="", metavar="FOLDER", help="write what the contract cases saw to FOLDER")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[SEEN] = []
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A case counts as seen once its assertions held."""
+    report = yield
+    observed = item.stash.get(OBSERVED, None)
+    if observed is not None and report.when == "call" and report.failed:
+        observed.real = None
+    elif observed is not None and report.when == "teardown" and observed.real is not None:
+        item.config.stash[SEEN].append(observed)
+    return report
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    folder = session.config.getoption("--record", "")
+    if not folder:
+        return
+    for real, name in ((True, REAL_NAME), (False, NODE_NAME)):
+        seen = [item for item in session.config.stash[SEEN] if item.real is real]
+        if seen:
+            records = Records(Path(folder) / f"{name}.json")
+            for observation in seen:
+                records.add(observation, datetime.now(UTC))
+            records.save()
+
+
+@pytest.fixture(autouse=True)
+def observed(request: pytest.FixtureRequest) -> Observation:
+    """What this test saw, for `--record`; only contract cases are written."""
+    module = Path(request.node.path).stem
+    observation = Observation(f"{module}::{request.node.name}")
+    if module.startswith("test_contract_"):
+        request.node.stash[OBSERVED] = observation
+    return observation
 
 
 def start_bridge(
@@ -130,15 +182,39 @@ def own_node(
 
 
 @pytest_asyncio.fixture
-async def open_line(request: pytest.FixtureRequest) -> AsyncIterator[OpenLine]:
+async def open_line(observed: Observation) -> AsyncIterator[OpenLine]:
     """Opens lines on a bridge and closes them after the test."""
     lines: list[Line] = []
 
     async def opener(on: Bridge, **fields: Any) -> Line:
+        observed.real = on.real
         line = await Line.open(on.access, on.sip, **fields)
         lines.append(line)
         return line
 
     yield opener
     for line in lines:
+        for caller in line.callers:
+            observed.leg("caller", caller.heard)
+        for agent in line.agents:
+            observed.room(agent)
+        await line.close()
+
+
+@pytest_asyncio.fixture
+async def open_outbound(observed: Observation) -> AsyncIterator[OpenOutbound]:
+    """Opens outbound trunks and closes them after the test."""
+    lines: list[OutboundLine] = []
+
+    async def opener(on: Bridge, **fields: Any) -> OutboundLine:
+        observed.real = on.real
+        line = await OutboundLine.open(on.access, **fields)
+        lines.append(line)
+        return line
+
+    yield opener
+    for line in lines:
+        observed.leg("callee", line.callee.socket.received)
+        for agent in line.agents:
+            observed.room(agent)
         await line.close()

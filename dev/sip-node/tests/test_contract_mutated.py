@@ -1,4 +1,4 @@
-"""Seeded nonsense on the SIP port; SIP_MUTATIONS sets how much of it (200).
+"""Seeded nonsense of every kind of message, 300 of them; SIP_MUTATIONS=2000 is the full form.
 
 livekit-sip 1.10.0 answers some of it with 400, some with 405, most not at all, and takes the next call.
 """
@@ -6,106 +6,195 @@ livekit-sip 1.10.0 answers some of it with 400, some with 405, most not at all, 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import random
+from collections import Counter
+from dataclasses import dataclass
 
 import pytest
+from livekit import api
+from livekit.protocol.room import RoomConfiguration
 from sip_node.testing.bridge import Bridge, Line, OpenLine
-from sip_node.testing.uac import Caller, SipSocket, sdp_offer
+from sip_node.testing.media import CallerMedia
+from sip_node.testing.mutate import mutate, udp_ports
+from sip_node.testing.outbound import OpenOutbound, OutboundLine
+from sip_node.testing.uac import Caller, SipMessage, SipSocket, response_to, sdp_offer
+from sip_node.testing.uas import NOTIFY_HEADERS, Callee, sipfrag
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(1800)]
 
-COUNT = int(os.environ.get("SIP_MUTATIONS", "200"))
-BATCH = 70
+COUNT = int(os.environ.get("SIP_MUTATIONS", "300"))
+ROUND = 50
 OFFER = sdp_offer("127.0.0.1", 9)
-SPLICES = (
-    b"\r\n",
-    b"\x00",
-    b"\xff\xfe",
-    b"%s%n",
-    b";tag=",
-    b'"',
-    b"<",
-    b">",
-    b"@",
-    b"99999999999",
-    b"-1",
-    b"\r\n ",
-    b"a" * 3000,
-)
+KINDS = ("INVITE",) * 6 + ("BYE", "ACK", "CANCEL", "OPTIONS", "NOTIFY")
+IN_DIALOG = ("INVITE", "INVITE", "ACK", "CANCEL", "OPTIONS", "NOTIFY", "BYE")
+ANSWERS = ((100, "Trying"), (180, "Ringing"), (183, "Session Progress"), (407, "Auth"), (200, "OK"), (486, "Busy Here"))
 
 
-def mutate(data: bytes, rng: random.Random) -> bytes:
-    """One to four changes: bytes flipped, cut, doubled, replaced by awkward pieces, lines dropped, doubled or swapped."""
-    for _ in range(rng.randint(1, 4)):
-        at = rng.randrange(max(1, len(data)))
-        kind = rng.randrange(7)
-        if kind == 0:
-            data = data[:at] + bytes([rng.randrange(256)]) + data[at + 1 :]
-        elif kind == 1:
-            data = data[:at]
-        elif kind == 2:
-            data = data[:at] + rng.choice(SPLICES) + data[at:]
-        elif kind == 3:
-            data = data[:at] + data[at + rng.randint(1, 40) :]
-        else:
-            lines = data.split(b"\r\n")
-            index = rng.randrange(len(lines))
-            if kind == 4:
-                del lines[index]
-            elif kind == 5:
-                lines.insert(rng.randrange(len(lines)), lines[index])
-            else:
-                name, _, _ = lines[index].partition(b":")
-                lines[index] = name + b": " + bytes(rng.randrange(256) for _ in range(rng.randrange(30)))
-            data = b"\r\n".join(lines)
-    return data
+@dataclass
+class Stage:
+    """Where the nonsense goes: a number whose calls get rooms, one whose calls are dropped, and a trunk to a callee."""
+
+    rng: random.Random
+    line: Line
+    dropped: Line
+    outbound: OutboundLine
+    socket: SipSocket
+    sent: Counter[str]
+
+    def send(self, kind: str, text: str, destination: tuple[str, int], through: SipSocket | None = None) -> None:
+        (through or self.socket).send(mutate(text.encode(), self.rng), destination)
+        self.sent[kind] += 1
+
+    def stray(self) -> None:
+        """A request that belongs to nothing, or starts a call (mostly one that is dropped: few rooms are made)."""
+        rng = self.rng
+        number = self.line.number if rng.random() < 0.1 else self.dropped.number
+        caller = Caller(
+            self.socket, self.line.sip, number, call_id=f"{rng.getrandbits(64):x}", from_tag=f"{rng.getrandbits(32):x}"
+        )
+        method = rng.choice(KINDS)
+        if method in ("BYE", "ACK", "NOTIFY"):
+            caller.to_tag = "SCL_" + f"{rng.getrandbits(48):x}"
+        text = caller.request(method, OFFER if method == "INVITE" else "", branch=f"z9hG4bK{rng.getrandbits(64):x}")
+        self.send(method, text, self.line.sip)
+
+    def within(self, caller: Caller, media: CallerMedia) -> None:
+        """A request within an answered call."""
+        method = self.rng.choice(IN_DIALOG)
+        caller.cseq += 1
+        body = sdp_offer("127.0.0.1", media.port) if method == "INVITE" else ""
+        headers = NOTIFY_HEADERS if method == "NOTIFY" else ()
+        self.send(
+            f"{method} within a call", caller.request(method, body, headers=headers), caller.server, caller.socket
+        )
+
+    def answer(self, callee: Callee, request: SipMessage) -> None:
+        """An answer to what the bridge asked the callee."""
+        code, phrase = self.rng.choice(ANSWERS) if request.method == "INVITE" else (202, "Accepted")
+        ip, port = callee.socket.address
+        text = response_to(request, code, phrase).removesuffix("Content-Length: 0\r\n\r\n")
+        if code > 100 and not request.to_tag:
+            text = text.replace(f"To: {request.one('to')}", f"To: {request.one('to')};tag={callee.tag}")
+        body = OFFER if request.method == "INVITE" and code in (183, 200) else ""
+        text += f"Contact: <sip:callee@{ip}:{port}>\r\nContent-Type: application/sdp\r\n"
+        text += f"Content-Length: {len(body)}\r\n\r\n{body}"
+        self.send(f"{code // 100}xx to {request.method}", text, request.source, callee.socket)
 
 
-def message(line: Line, dropped: Line, socket: SipSocket, rng: random.Random) -> bytes:
-    """A mutated INVITE (mostly to a number whose calls are dropped, so that few rooms are made) or other request."""
-    number = line.number if rng.random() < 0.1 else dropped.number
-    caller = Caller(socket, line.sip, number, call_id=f"{rng.getrandbits(64):x}", from_tag=f"{rng.getrandbits(32):x}")
-    method = rng.choice(("INVITE",) * 6 + ("BYE", "ACK", "CANCEL", "OPTIONS"))
-    if method in ("BYE", "ACK"):
-        caller.to_tag = "SCL_" + f"{rng.getrandbits(48):x}"
-    branch = f"z9hG4bK{rng.getrandbits(64):x}"
-    text = caller.request(method, OFFER if method == "INVITE" else "", branch=branch)
-    return mutate(text.encode(), rng)
+async def within_a_call(stage: Stage, count: int) -> None:
+    caller, media = await stage.line.call(user=f"1666{stage.rng.randrange(10**7):07d}")
+    for _ in range(count):
+        stage.within(caller, media)
+        await asyncio.sleep(0.005)
+    caller.socket.answer_requests = True
+    await end_call(caller)
+    media.stop()
 
 
-async def settled(bridge: Bridge, line: Line) -> None:
+async def end_call(caller: Caller) -> None:
+    """Whatever the nonsense did to the call: a BYE that is understood ends it."""
+    caller.cseq += 1
+    caller.send(caller.request("BYE"))
+    with contextlib.suppress(TimeoutError):
+        await caller.response(200, 699, method="BYE", timeout=3.0)
+
+
+async def out_of_a_call(stage: Stage, count: int) -> None:
+    """A call out whose callee answers nonsense, to its INVITE and then, were it answered, to REFER and with NOTIFY."""
+    line, since = stage.outbound, len(stage.outbound.callee.socket.received)
+    dialled = line.dial(ringing_s=0.6, max_call_s=4.0, participant_identity=f"callee-{stage.rng.getrandbits(40):x}")
+    invite = await line.callee.rings(since=since)
+    nonsense = count if stage.rng.random() < 0.5 else count // 2
+    for _ in range(nonsense):
+        stage.answer(line.callee, invite)
+    if nonsense < count:
+        line.callee.tag = f"{stage.rng.getrandbits(32):x}"
+        line.callee.answer()
+        identity = (await dialled).participant_identity
+        await asyncio.sleep(0.2)
+        transfer = asyncio.create_task(line.transfer(identity, "tel:+15550009999", ringing_s=1.0))
+        with contextlib.suppress(TimeoutError):
+            refer = await line.callee.request("REFER", timeout=1.0, since=since)
+            for _ in range(2):
+                stage.answer(line.callee, refer)
+            line.callee.respond(refer, 202, "Accepted")
+        for _ in range(count - nonsense - 2):
+            method = stage.rng.choice(("NOTIFY", "NOTIFY", "INVITE", "BYE"))
+            body = sipfrag(stage.rng.choice(("100 Trying", "486 Busy Here"))) if method == "NOTIFY" else OFFER
+            text = line.callee.text(method, body, NOTIFY_HEADERS if method == "NOTIFY" else ())
+            stage.send(f"{method} within a call", text, invite.source, line.callee.socket)
+        await asyncio.gather(transfer, return_exceptions=True)
+        line.callee.send("BYE")
+    await asyncio.gather(dialled, return_exceptions=True)
+
+
+async def settled(bridge: Bridge, *lines: Line | OutboundLine) -> None:
     """Until the nonsense calls are over."""
-    await line.empty(timeout=30)
-    if not bridge.real:
-        async with asyncio.timeout(30):
-            while (await bridge.gauges())["calls"]:
+    async with asyncio.timeout(45):
+        for line in lines:
+            while [who for who in await line.participants() if who not in ("agent",)]:
                 await asyncio.sleep(0.05)
+        while not bridge.real and (await bridge.gauges())["calls"]:
+            await asyncio.sleep(0.05)
 
 
-async def test_mutated_messages_leave_nothing_behind(bridge: Bridge, open_line: OpenLine) -> None:
-    """The next call is answered and heard, and the node has no call, port, stream or task left that it had not before."""
-    rng = random.Random(4711)
-    line, dropped = await open_line(bridge, ringing_s=0.5, each_its_room=True), await open_line(bridge, rule=False)
-    good = await open_line(bridge)
+async def same_ports(pid: int, before: set[int]) -> None:
+    """Until the process has no UDP port open that it had not before: media, WebRTC, anything."""
+    left: set[int] = set()
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(20):
+            while left := udp_ports(pid) - before:
+                await asyncio.sleep(0.1)
+    assert not left
+
+
+async def no_rooms(line: Line) -> None:
+    async with asyncio.timeout(30):
+        while True:
+            rooms = await line.lk.room.list_rooms(api.ListRoomsRequest())
+            if not [room for room in rooms.rooms if room.name.startswith(line.room)]:
+                return
+            await asyncio.sleep(0.2)
+
+
+async def test_mutated_messages_leave_nothing_behind(
+    bridge: Bridge, open_line: OpenLine, open_outbound: OpenOutbound
+) -> None:
+    """The next call is answered and heard; no call, UDP port, room, stream or task is left that was not there before."""
+    short = RoomConfiguration(empty_timeout=1, departure_timeout=1)
+    line = await open_line(bridge, ringing_s=0.5, each_its_room=True, room_config=short)
+    talking = await open_line(bridge)
+    dropped, good = await open_line(bridge, rule=False), await open_line(bridge)
+    outbound = await open_outbound(bridge)
+    await talking.agent(hertz=700)
+    pid = bridge.host.supervisor.pid_of(bridge.name)
     await settled(bridge, line)
-    before = {} if bridge.real else await bridge.gauges()
+    before, ports = ({} if bridge.real else await bridge.gauges()), udp_ports(pid)
     socket = await SipSocket.open()
+    stage = Stage(random.Random(4711), line, dropped, outbound, socket, Counter())
+    conversation = Stage(stage.rng, talking, dropped, outbound, socket, stage.sent)
     try:
-        for start in range(0, COUNT, BATCH):
-            for _ in range(min(BATCH, COUNT - start)):
-                socket.send(message(line, dropped, socket, rng)[:60000], bridge.sip)
-            await settled(bridge, line)
+        while stage.sent.total() < COUNT:
+            await within_a_call(conversation, 14)
+            await out_of_a_call(stage, 12)
+            for _ in range(min(ROUND - 26, COUNT - stage.sent.total())):
+                stage.stray()
+            await settled(bridge, line, talking, outbound)
     finally:
         socket.close()
+    print(f"{stage.sent.total()} mutated messages: {dict(stage.sent.most_common())}")
     agent = await good.agent(hertz=700)
     caller, media = await good.call()
     await agent.see("status", "active")
     await media.wait_packets(50)
     assert (await caller.hang_up()).status == 200
     await agent.see("left")
+    await settled(bridge, good)
+    await same_ports(pid, ports)
+    await no_rooms(line)
     if before:
-        await settled(bridge, good)
         after = await bridge.gauges()
         kept = ("calls", "ports", "streams", "tasks")
         assert {name: after[name] for name in kept} == {name: before[name] for name in kept}

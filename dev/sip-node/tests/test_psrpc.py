@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from livekit.protocol.room import RoomConfiguration
-from sip_node.dispatch import DispatchResult, _media_policy, _result, sip_call
+from sip_node.dispatch import DispatchResult, _result, media_policy, sip_call
 from sip_node.psrpc import messages
 from sip_node.psrpc.client import channel
 from sip_node.sip.message import Request, parse_message
@@ -92,10 +92,10 @@ def test_results(result: int, pin: bool, expected: DispatchResult) -> None:
 
 def test_codecs_of_the_trunk() -> None:
     media = messages.EvaluateSIPDispatchRulesResponse().media
-    assert _media_policy(media).codecs == {PCMU, PCMA}
+    assert media_policy(media).codecs == {PCMU, PCMA}
     media.only_listed_codecs = True
     with pytest.raises(ValueError, match="lists none"):
-        _media_policy(media)
+        media_policy(media)
     media.codecs.add(name="PCMA")
     media.codecs.add(name="G722", rate=8000)
-    assert _media_policy(media).codecs == {PCMA}
+    assert media_policy(media).codecs == {PCMA}

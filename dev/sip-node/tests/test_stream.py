@@ -11,6 +11,7 @@ from sip_node.rtp.g711 import ULAW
 from sip_node.rtp.packet import DtmfEvent, RtpPacket, unpack, unpack_event
 from sip_node.rtp.ports import RtpSocket
 from sip_node.rtp.stream import MediaStream, Mixer
+from sip_node.rtp.tones import RingingTone
 from sip_node.sip.sdp import Offer
 
 pytestmark = pytest.mark.unit
@@ -174,3 +175,35 @@ def test_mixer_drops_the_oldest_beyond_six() -> None:
     while (frame := mixer.get()) is not None:
         frames.append(int(frame[0]))
     assert frames == [4, 5, 6, 7, 8, 9]
+
+
+async def test_pause_between_keys_and_the_end_of_all() -> None:
+    fixture = Fixture()
+    fixture.stream.enable_output()
+    fixture.stream.play_digits("1w2")
+    ticks = 0
+    while not fixture.stream.digits_played.is_set():
+        fixture.stream.tick()
+        ticks += 1
+    assert ticks == 24 + 25 + 24
+    keys = [packet for packet in fixture.sent if packet.payload_type == 101]
+    first, second = sorted({packet.timestamp for packet in keys})
+    assert second - first == (24 + 25) * 160
+    fixture.stream.play_digits("x")
+    assert fixture.stream.digits_played.is_set()
+
+
+async def test_tone_instead_of_the_room() -> None:
+    fixture = Fixture()
+    fixture.stream.enable_output()
+    fixture.stream.instead = RingingTone().frame
+    for _ in range(60):
+        fixture.stream.mixer.add("t", ONES)
+        fixture.stream.tick()
+    heard = [packet.payload != ULAW.silence * 160 for packet in fixture.sent]
+    assert heard == [True] * 50 + [False] * 10
+    fixture.stream.instead = None
+    fixture.stream.mixer.add("t", ONES)
+    fixture.stream.mixer.add("t", ONES)
+    fixture.stream.tick()
+    assert fixture.sent[-1].payload == ULAW.encode(ONES)

@@ -6,8 +6,9 @@ import asyncio
 from typing import Any
 
 import pytest
-from sip_node.sip.dialog import InboundDialog, LocalIdentity
+from sip_node.sip.dialog import LocalIdentity
 from sip_node.sip.endpoint import Endpoint
+from sip_node.sip.inbound_dialog import InboundDialog
 from sip_node.sip.message import Request, build_response
 from sip_node.sip.transaction import ServerTransaction, Timers
 

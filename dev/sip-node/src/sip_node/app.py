@@ -12,10 +12,12 @@ from typing import Final
 
 import structlog
 
-from sip_node.call import CallServices
 from sip_node.config import NodeConfig
 from sip_node.health import HttpPort, health_answer, metrics_answer
+from sip_node.internal import SipInternal
+from sip_node.leg import CallServices
 from sip_node.psrpc.client import RpcClient
+from sip_node.psrpc.server import RpcServer
 from sip_node.room import Credentials
 from sip_node.rtp.clock import MediaClock
 from sip_node.rtp.ports import PortPool
@@ -55,6 +57,8 @@ class Node:
             not config.disable_rejected_invite_cache,
         )
         self.server = SipServer(self._services, local, options, Timers(), time.time_ns)
+        self._internal = SipInternal(self.server, self._services, local, time.time_ns)
+        self._bus = RpcServer(config.redis, "SIPInternal", f"SRV_{rng.getrandbits(64):016x}", time.time_ns)
         self._stopping, self._kill = asyncio.Event(), asyncio.Event()
         self._http: list[HttpPort] = []
 
@@ -64,9 +68,11 @@ class Node:
         self._clock.start()
         await self._open_http()
         await self.server.endpoint.start(self._config.listen_ip, self._config.bound_sip_port)
+        await self._bus.start(*self._internal.methods())
         log.info("sip node ready", port=self._config.bound_sip_port, announced=self._config.sip_port)
         await self._stopping.wait()
         await self._drain()
+        await self._bus.close()
         self.server.endpoint.close()
         await self._clock.stop()
         self._services.ports.close()

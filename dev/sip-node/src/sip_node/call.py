@@ -3,62 +3,30 @@
 from __future__ import annotations
 
 import asyncio
-import random
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from typing import Any, Final
 
 import structlog
 from livekit.protocol import sip as sip_proto
 
-from sip_node.attributes import CALL_STATUS, attributes_to_headers, headers_to_attributes, remote_headers
+from sip_node.attributes import CALL_STATUS, headers_to_attributes
 from sip_node.call_state import CallRecord
 from sip_node.dispatch import Dispatch, DispatchResult, evaluate
-from sip_node.psrpc.client import RpcClient, RpcError
-from sip_node.room import Credentials, RoomError, RoomLeg, join_token
-from sip_node.rtp.clock import MediaClock
-from sip_node.rtp.ports import NoFreePort, PortPool
+from sip_node.leg import DROPPED, HANGUP, CallLeg, CallServices, End
+from sip_node.psrpc.client import RpcError
+from sip_node.room import RoomError, RoomLeg, join_token
+from sip_node.rtp.ports import NoFreePort
 from sip_node.rtp.stream import MediaStream
-from sip_node.sip.dialog import InboundDialog
-from sip_node.sip.sdp import Offer, SdpError, build_answer, parse_offer, parse_remote
+from sip_node.sip.inbound_dialog import InboundDialog
+from sip_node.sip.message import Request
+from sip_node.sip.sdp import Offer, SdpError, build_answer, parse_offer
 from sip_node.waiting import first_set
 
 log = structlog.get_logger()
 
 ACK_LATE_S: Final = 3.0
 BRIDGE_DELAY_S: Final = 1.0
-_NO_HEADERS: Final[Mapping[str, str]] = {}
-
-
-@dataclass(frozen=True)
-class CallServices:
-    """What every call of a node shares."""
-
-    rpc: RpcClient
-    ports: PortPool
-    clock: MediaClock
-    credentials: Credentials
-    media_ip: str
-    media_timeout_s: float
-    media_timeout_initial_s: float
-    rng: random.Random
-
-
-@dataclass(frozen=True)
-class End:
-    """How a call ends: `status` for sip.callStatus ("" leaves it), `code` and `reason` when it was not answered,
-    `headers` for the BYE or the answer, `error` for the call record."""
-
-    status: str = ""
-    code: int = 486
-    reason: str = "Rejected"
-    headers: Mapping[str, str] = field(default_factory=dict)
-    error: str = ""
-
-
-HANGUP: Final = End(status="hangup")
 CANCELLED: Final = End(status="hangup", code=487, reason="Request Terminated")
-DROPPED: Final = End()
 
 
 class Refusal(Exception):
@@ -69,8 +37,8 @@ class Refusal(Exception):
         self.code, self.reason = code, reason
 
 
-class InboundCall:
-    """`run` is the whole call; the methods beside it are what may happen to it meanwhile."""
+class InboundCall(CallLeg):
+    """`run` is the whole call."""
 
     def __init__(
         self,
@@ -81,35 +49,11 @@ class InboundCall:
         trunk_id: str,
         on_refused: Callable[[int, str], None],
     ) -> None:
+        super().__init__(services, dialog, record)
         self.dialog = dialog
-        self._services, self._call, self._record, self._trunk_id = services, call, record, trunk_id
-        self._on_refused = on_refused
-        self._hangup, self._killed = asyncio.Event(), asyncio.Event()
-        self._ended_by_rpc, self._media_timeout = asyncio.Event(), asyncio.Event()
-        self._rpc_headers: dict[str, str] = {}
+        self._call, self._trunk_id, self._on_refused = call, trunk_id, on_refused
         self._dispatch = Dispatch(DispatchResult.DROP)
-        self._stream: MediaStream | None = None
-        self._room: RoomLeg | None = None
-        self._release: list[Callable[[], None]] = []
-        self._watch: asyncio.Task[None] | None = None
-        self._watch_changed = asyncio.Event()
-        self._initial_s, self._since = services.media_timeout_initial_s, 0.0
-        self._log = log.bind(callID=dialog.local_tag)
-
-    def remote_bye(self) -> None:
-        """The caller hung up and was answered; nothing more may be sent."""
-        self.dialog.drop()
-        self._hangup.set()
-
-    def kill(self) -> None:
-        """End now: the process is stopping."""
-        self._killed.set()
-
-    def reinvite(self, body: bytes) -> None:
-        """A re-INVITE moves the caller's media at most; hold changes nothing, as with livekit-sip."""
-        remote = parse_remote(body)
-        if remote is not None and self._stream is not None:
-            self._stream.set_remote(remote)
+        self._bridged = True
 
     async def run(self) -> None:
         """Take the call to its end. Never raises."""
@@ -130,6 +74,8 @@ class InboundCall:
     async def _converse(self) -> End:
         self.dialog.start_ringing()
         self._dispatch = dispatch = await self._ask_where()
+        self._mapped = dispatch.attributes_to_headers
+        self._general_timeout_s = dispatch.media_timeout_s or self._services.media_timeout_s
         offer = await self._start_media(dispatch)
         loop = asyncio.get_running_loop()
         limit = loop.call_later(dispatch.max_call_s, self._hangup.set)
@@ -176,7 +122,7 @@ class InboundCall:
         except SdpError as error:
             reason = "SRTP needs livekit-sip" if error.code == 488 else ""
             raise Refusal(error.code, reason, str(error)) from error
-        stream = MediaStream(rtp, offer, self._services.rng, self._on_frame, self._on_digit)
+        stream = MediaStream(rtp, offer, self._services.rng, self._on_frame, self._on_digit, self._mixer)
         self._stream = stream
         self.dialog.answer_sdp = build_answer(offer, self._services.media_ip, rtp.port)
         self._services.clock.add(stream)
@@ -185,18 +131,17 @@ class InboundCall:
         return offer
 
     async def _join(self, dispatch: Dispatch) -> RoomLeg:
-        stream, credentials = self._stream, self._services.credentials
-        assert stream is not None
+        credentials = self._services.credentials
         attributes = {
             **dispatch.attributes,
             **headers_to_attributes(self.dialog.invite, dispatch.headers_to_attributes, dispatch.include_headers),
             CALL_STATUS: "ringing",
         }
-        self._room = room = RoomLeg(stream.mixer, stream.play_digits)
+        self._room = room = RoomLeg(self._mixer, self._play_digits)
         token = dispatch.token or join_token(credentials, dispatch, attributes)
         try:
             await room.join(dispatch.ws_url or credentials.ws_url, token, attributes)
-            room.register_rpc({"lk.sip.GetRemoteHeaders": self._rpc_headers_of, "lk.sip.EndCall": self._rpc_end})
+            self._register_rpc(room)
             await room.publish(dispatch.identity)
             await room.visible()
         except RoomError as error:
@@ -227,8 +172,7 @@ class InboundCall:
     async def _answer(self, offer: Offer, room: RoomLeg) -> End | None:
         stream = self._stream
         assert stream is not None
-        headers = attributes_to_headers(room.attributes, self._dispatch.attributes_to_headers, self._dispatch.headers)
-        await self.dialog.accept(self.dialog.answer_sdp, headers)
+        await self.dialog.accept(self.dialog.answer_sdp, self._with_mapped(self._dispatch.headers))
         self._watch_media(self._services.media_timeout_initial_s)
         stream.enable_output()
         self._log.info("answered", codec=offer.codec, acked=self.dialog.acked.is_set())
@@ -257,15 +201,6 @@ class InboundCall:
             event = await first_set(endings)
         return self._end_for(event)
 
-    def _endings(self, room: RoomLeg) -> dict[str, asyncio.Event]:
-        return {
-            "hangup": self._hangup,
-            "ended": self._ended_by_rpc,
-            "room": room.closed,
-            "media timeout": self._media_timeout,
-            "killed": self._killed,
-        }
-
     def _end_for(self, event: str) -> End:
         self._log.info("call ends", event_name=event)
         if event == "hangup":
@@ -279,13 +214,13 @@ class InboundCall:
         return DROPPED
 
     async def _close(self, end: End, refusal: Refusal | None) -> None:
+        self.ended.set()
         if self._watch is not None:
             self._watch.cancel()
         room = self._room
         if room is not None and end.status:
             await room.set_status(end.status)
-        attributes = room.attributes if room is not None else {}
-        headers = attributes_to_headers(attributes, self._dispatch.attributes_to_headers, end.headers)
+        headers = self._with_mapped(end.headers)
         if refusal is not None:
             if refusal.code:
                 self.dialog.reject(refusal.code, refusal.reason)
@@ -297,49 +232,10 @@ class InboundCall:
         else:
             self.dialog.reject(end.code, end.reason, headers)
         self.dialog.drop()
-        if room is not None:
-            await room.leave()
-        for release in reversed(self._release):
-            release()
-        self._record.ended(end.error)
+        await self._give_back(room, end)
 
-    def _watch_media(self, initial_s: float) -> None:
-        self._initial_s, self._since = initial_s, asyncio.get_running_loop().time()
-        self._watch_changed.set()
-        if self._watch is None:
-            self._watch = asyncio.create_task(self._media_watch(), name="media-watch")
-
-    async def _media_watch(self) -> None:
-        loop, stream = asyncio.get_running_loop(), self._stream
-        assert stream is not None
-        general_s = self._dispatch.media_timeout_s or self._services.media_timeout_s
-        while True:
-            self._watch_changed.clear()
-            last = stream.last_packet
-            deadline = self._since + self._initial_s if last is None else last + general_s
-            remaining = deadline - loop.time()
-            if remaining <= 0:
-                self._media_timeout.set()
-                return
-            await first_set({"changed": self._watch_changed}, min(remaining, general_s))
-
-    def _on_frame(self, frame: Any) -> None:
-        if self._room is not None:
-            self._room.push(frame)
-
-    def _on_digit(self, event: Any) -> None:
-        if self._room is not None:
-            self._room.send_digit(event)
-
-    async def _rpc_headers_of(self, request: dict[str, Any]) -> dict[str, Any]:
-        include, exclude = request.get("include") or [], request.get("exclude") or []
-        return {"headers": remote_headers(self.dialog.invite, include, exclude)}
-
-    async def _rpc_end(self, request: dict[str, Any]) -> dict[str, Any]:
-        headers = request.get("headers") or {}
-        self._rpc_headers = {str(name): str(value) for name, value in headers.items()}
-        self._ended_by_rpc.set()
-        return {}
+    def _far_headers(self) -> Request:
+        return self.dialog.invite
 
 
 def new_call_info(call_id: str, invite: Any, trunk_id: str) -> Any:

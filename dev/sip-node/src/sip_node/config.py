@@ -22,7 +22,7 @@ _UNSUPPORTED = {
     "tcp": "SIP over TCP is not spoken by the node; remove `tcp` or run livekit-sip (LIVEKIT_SIP_BIN)",
     "use_external_ip": "the node asks no STUN server; set `nat_1_to_1_ip` instead",
     "media_use_external_ip": "the node asks no STUN server; set `media_nat_1_to_1_ip` instead",
-    "outbound_route_headers": "the node takes inbound calls only; remove `outbound_route_headers`",
+    "outbound_route_headers": "calls go straight to the trunk's address; remove `outbound_route_headers`",
     "pprof_port": "pprof belongs to Go programs; remove `pprof_port`",
     "jaeger_url": "the node sends no traces; remove `jaeger_url`",
     "audio_dtmf": "the node makes no audible DTMF; remove `audio_dtmf`",

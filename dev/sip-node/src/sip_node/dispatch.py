@@ -123,7 +123,7 @@ async def evaluate(rpc: RpcClient, call: Any, trunk_id: str) -> Dispatch:
     result = _result(reply)
     if result is not DispatchResult.ACCEPT:
         return Dispatch(result, reply.sip_trunk_id, reply.sip_dispatch_rule_id)
-    ringing, longest = _seconds(reply.ringing_timeout), _seconds(reply.max_call_duration)
+    ringing, longest = seconds(reply.ringing_timeout), seconds(reply.max_call_duration)
     return Dispatch(
         result=result,
         trunk_id=reply.sip_trunk_id,
@@ -139,8 +139,8 @@ async def evaluate(rpc: RpcClient, call: Any, trunk_id: str) -> Dispatch:
         include_headers=reply.include_headers,
         ringing_timeout_s=ringing if ringing > 0 else DEFAULT_RINGING_S,
         max_call_s=longest if 0 < longest <= MAX_CALL_S else MAX_CALL_S,
-        media=_media_policy(reply.media),
-        media_timeout_s=_seconds(reply.media.media_timeout) if reply.media.HasField("media_timeout") else 0.0,
+        media=media_policy(reply.media),
+        media_timeout_s=seconds(reply.media.media_timeout) if reply.media.HasField("media_timeout") else 0.0,
         token=reply.token,
         ws_url=reply.ws_url,
         room_preset=reply.room_preset,
@@ -158,7 +158,8 @@ def _result(reply: Any) -> DispatchResult:
     }.get(reply.result, DispatchResult.REJECT)
 
 
-def _media_policy(media: Any) -> MediaPolicy:
+def media_policy(media: Any) -> MediaPolicy:
+    """What SIPMediaConfig allows of what the node speaks. Raises ValueError when that is contradictory."""
     codecs = set() if media.only_listed_codecs else {PCMU, PCMA}
     if media.only_listed_codecs and not media.codecs:
         raise ValueError("the trunk allows listed codecs only and lists none")
@@ -169,7 +170,8 @@ def _media_policy(media: Any) -> MediaPolicy:
     return MediaPolicy(frozenset(codecs), required)
 
 
-def _seconds(duration: Any) -> float:
+def seconds(duration: Any) -> float:
+    """A protobuf Duration."""
     return float(duration.seconds + duration.nanos / 1e9)
 
 

@@ -100,6 +100,11 @@ class RoomLeg:
     def name(self) -> str:
         return self._room.name
 
+    @property
+    def participant_sid(self) -> str:
+        """This participant's SID, after `join`."""
+        return self._room.local_participant.sid
+
     async def sid(self) -> str:
         """The room's SID; "" when it never came."""
         with contextlib.suppress(TimeoutError):
@@ -172,19 +177,23 @@ class RoomLeg:
 
     async def set_status(self, status: str) -> None:
         """Set sip.callStatus; a room that is gone is no error."""
-        self._attributes[CALL_STATUS] = status
-        if not self._room.isconnected():
+        await self.set_attributes({CALL_STATUS: status})
+
+    async def set_attributes(self, attributes: Mapping[str, str]) -> None:
+        """Set some attributes in one step; a room that is gone is no error."""
+        self._attributes.update(attributes)
+        if not attributes or not self._room.isconnected():
             return
         try:
-            await asyncio.wait_for(self._room.local_participant.set_attributes({CALL_STATUS: status}), 2.0)
+            await asyncio.wait_for(self._room.local_participant.set_attributes(dict(attributes)), 2.0)
         except Exception as error:
             log.debug("attribute not set", error=type(error).__name__)
 
-    async def leave(self) -> None:
-        """Leave the room and free everything; safe to call at any time, more than once."""
+    async def leave(self, reason: int = rtc.DisconnectReason.CLIENT_INITIATED) -> None:
+        """Leave the room and free everything; safe to call at any time, more than once. `reason` is what others see."""
         self._leaving = True
         try:
-            await asyncio.wait_for(self._room.disconnect(), 5.0)
+            await asyncio.wait_for(self._room.disconnect(reason=reason), 5.0)  # type: ignore[arg-type]
         except Exception as error:
             log.debug("disconnect failed", error=type(error).__name__)
         for task in tuple(self._tasks):

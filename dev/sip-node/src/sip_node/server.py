@@ -4,28 +4,32 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
 import structlog
 
-from sip_node.call import CallServices, InboundCall, new_call_info
+from sip_node.call import InboundCall, new_call_info
 from sip_node.call_state import CallRecord
 from sip_node.dispatch import Auth, AuthResult, authenticate, sip_call
+from sip_node.leg import CallLeg, CallServices
 from sip_node.logs import call_key
 from sip_node.psrpc.client import RpcError
-from sip_node.sip.dialog import InboundDialog, LocalIdentity
+from sip_node.sip.dialog import Dialog, LocalIdentity
 from sip_node.sip.digest import Authenticator
 from sip_node.sip.endpoint import Endpoint
+from sip_node.sip.inbound_dialog import InboundDialog
 from sip_node.sip.message import ALLOW, Request, build_response
 from sip_node.sip.transaction import ServerTransaction, Timers
+from sip_node.transfer import NotifyError, parse_notify
 from sip_node.waiting import ExpiringCache
 
 log = structlog.get_logger()
 
 DEFAULT_MAX_CALLS: Final = 10
+_NOTIFY_WAIT_S: Final = 5.0
 _CACHE_LIMIT: Final = 5000
 _CACHE_TTL_S: Final = 60.0
 _ID_ALPHABET: Final = "23456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
@@ -60,8 +64,8 @@ class SipServer:
         self.calls_total = 0
         self.refused_total = 0
         self._services, self._local, self._options, self._now_ns = services, local, options, now_ns
-        self._dialogs: dict[str, InboundDialog] = {}
-        self._calls: dict[str, InboundCall] = {}
+        self._dialogs: dict[str, Dialog] = {}
+        self._calls: dict[str, CallLeg] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._auth = Authenticator()
         loop = asyncio.get_running_loop()
@@ -78,6 +82,25 @@ class SipServer:
     @property
     def at_capacity(self) -> bool:
         return len(self._dialogs) >= self._options.max_calls
+
+    def leg(self, call_id: str) -> CallLeg | None:
+        """The call of that id, in either direction."""
+        return self._calls.get(call_id)
+
+    def add(self, call: CallLeg, dialog: Dialog) -> None:
+        """A call out: requests of its far side are its from now on, until `remove`."""
+        self._dialogs[dialog.local_tag], self._calls[dialog.local_tag] = dialog, call
+        self.calls_total += 1
+
+    def remove(self, call_id: str) -> None:
+        self._dialogs.pop(call_id, None)
+        self._calls.pop(call_id, None)
+
+    def spawn(self, work: Coroutine[Any, Any, None], call_id: str) -> None:
+        """Run a call; `drained` waits for it."""
+        task = asyncio.create_task(work, name=f"call-{call_id}")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     def on_request(self, request: Request, transaction: ServerTransaction) -> None:
         """See `sip.endpoint.Handler`."""
@@ -96,7 +119,7 @@ class SipServer:
     def on_ack(self, request: Request) -> None:
         """See `sip.endpoint.Handler`."""
         dialog = self._dialogs.get(request.to_tag)
-        if dialog is not None:
+        if isinstance(dialog, InboundDialog):
             dialog.acked.set()
 
     async def drained(self) -> None:
@@ -152,9 +175,7 @@ class SipServer:
             dialog.reject(503, "Try again later")
             return
         self._dialogs[call_id] = dialog
-        task = asyncio.create_task(self._take(dialog), name=f"call-{call_id}")
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self.spawn(self._take(dialog), call_id)
 
     async def _take(self, dialog: InboundDialog) -> None:
         bound = log.bind(callID=dialog.local_tag, sipCall=call_key(dialog.invite.call_id))
@@ -166,8 +187,7 @@ class SipServer:
             dialog.reject(500, "")
         finally:
             dialog.drop()
-            self._dialogs.pop(dialog.local_tag, None)
-            self._calls.pop(dialog.local_tag, None)
+            self.remove(dialog.local_tag)
             bound.info("call over")
 
     async def _authorise_and_run(self, dialog: InboundDialog) -> None:
@@ -245,9 +265,22 @@ class SipServer:
             call.remote_bye()
 
     def _on_notify(self, request: Request, transaction: ServerTransaction) -> None:
-        # NOTIFY follows a REFER of ours, and the node sends none.
-        code, reason = (400, "") if not request.to_tag else (481, "Call does not exist")
-        transaction.respond(code, build_response(request, code, reason, to_tag=self._new_tag()))
+        call = self._calls.get(request.to_tag)
+        if not request.to_tag or call is None:
+            code, reason = (400, "") if not request.to_tag else (481, "Call does not exist")
+            transaction.respond(code, build_response(request, code, reason, to_tag=self._new_tag()))
+            return
+        try:
+            told = call.notified(*parse_notify(request))
+        except NotifyError as error:
+            transaction.respond(error.code, build_response(request, error.code, str(error)))
+            return
+        data = build_response(request, 200, "success")
+        if told:
+            transaction.respond(200, data)
+        else:
+            # livekit-sip first waits this long for somebody who wants to know.
+            asyncio.get_running_loop().call_later(_NOTIFY_WAIT_S, transaction.respond, 200, data)
 
     def _new_tag(self) -> str:
         return new_call_id(self._services.rng)

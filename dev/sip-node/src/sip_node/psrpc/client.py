@@ -45,6 +45,18 @@ def _escape(part: str) -> str:
     return "".join(out)
 
 
+def connect(config: RedisConfig) -> Any:
+    """A Redis client for `config`; nothing is sent yet."""
+    return redis_async.Redis(
+        host=config.host,
+        port=config.port,
+        username=config.username or None,
+        password=config.password.get_secret_value() or None,
+        db=config.db,
+        socket_connect_timeout=2.0,
+    )
+
+
 class _Pending:
     def __init__(self) -> None:
         loop = asyncio.get_running_loop()
@@ -59,14 +71,7 @@ class RpcClient:
         self, config: RedisConfig, service: str, client_id: str, ids: Callable[[], str], now_ns: Callable[[], int]
     ) -> None:
         self._service, self._client_id, self._ids, self._now_ns = service, client_id, ids, now_ns
-        self._redis = redis_async.Redis(
-            host=config.host,
-            port=config.port,
-            username=config.username or None,
-            password=config.password.get_secret_value() or None,
-            db=config.db,
-            socket_connect_timeout=2.0,
-        )
+        self._redis = connect(config)
         self._pending: dict[str, _Pending] = {}
         self._listener: asyncio.Task[None] | None = None
         self._subscribed = asyncio.Event()

@@ -1,4 +1,4 @@
-"""Protobuf messages of psrpc's envelope and of LiveKit's IOInfo service, declared at import.
+"""Protobuf messages of psrpc's envelope and of LiveKit's IOInfo and SIPInternal services, declared at import.
 
 `livekit-protocol` ships livekit_sip and livekit_room but not the internal `rpc` package, so the messages the node sends
 and reads are declared here by field number. Fields the node never uses are left out: protobuf skips what it doesn't
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from google.protobuf import descriptor_pb2, descriptor_pool, duration_pb2, message_factory
+from google.protobuf import any_pb2, descriptor_pb2, descriptor_pool, duration_pb2, message_factory
 from livekit.protocol import room, sip
 
 _Field = descriptor_pb2.FieldDescriptorProto
@@ -20,9 +20,9 @@ _SCALARS: Final = {
     "int64": _Field.TYPE_INT64,
     "float": _Field.TYPE_FLOAT,
 }
-_ENUMS: Final = {"livekit.SIPHeaderOptions"}
+_ENUMS: Final = {"livekit.SIPHeaderOptions", "livekit.SIPTransport", "livekit.SIPMediaEncryption"}
 
-# message -> field -> (number, type); `*` repeats a type, `map` is map<string, string>.
+# message -> field -> (number, type); `*` repeats a type, `?` makes its presence visible, `map` is map<string, string>.
 _INTERNAL: Final[dict[str, dict[str, tuple[int, str]]]] = {
     "Msg": {"type_url": (1, "string"), "value": (2, "bytes"), "channel": (3, "string")},
     "Request": {
@@ -41,6 +41,7 @@ _INTERNAL: Final[dict[str, dict[str, tuple[int, str]]]] = {
         "error": (5, "string"),
         "code": (6, "string"),
         "raw_response": (7, "bytes"),
+        "error_details": (8, "*google.protobuf.Any"),
     },
     "ClaimRequest": {"request_id": (1, "string"), "server_id": (2, "string"), "affinity": (3, "float")},
     "ClaimResponse": {"request_id": (1, "string"), "server_id": (2, "string")},
@@ -109,12 +110,61 @@ _RPC: Final[dict[str, dict[str, tuple[int, str]]]] = {
         "media": (24, "livekit.SIPMediaConfig"),
     },
     "UpdateSIPCallStateRequest": {"call_info": (1, "livekit.SIPCallInfo")},
+    "InternalCreateSIPParticipantRequest": {
+        "address": (2, "string"),
+        "number": (3, "string"),
+        "call_to": (4, "string"),
+        "username": (5, "string"),
+        "password": (6, "string"),
+        "room_name": (7, "string"),
+        "participant_identity": (8, "string"),
+        "token": (9, "string"),
+        "ws_url": (10, "string"),
+        "dtmf": (11, "string"),
+        "play_dialtone": (12, "bool"),
+        "sip_call_id": (13, "string"),
+        "participant_name": (14, "string"),
+        "participant_metadata": (15, "string"),
+        "transport": (16, "livekit.SIPTransport"),
+        "participant_attributes": (17, "map"),
+        "sip_trunk_id": (19, "string"),
+        "hostname": (20, "string"),
+        "headers": (21, "map"),
+        "headers_to_attributes": (22, "map"),
+        "ringing_timeout": (23, "google.protobuf.Duration"),
+        "max_call_duration": (24, "google.protobuf.Duration"),
+        "attributes_to_headers": (26, "map"),
+        "include_headers": (27, "livekit.SIPHeaderOptions"),
+        "media_encryption": (28, "livekit.SIPMediaEncryption"),
+        "wait_until_answered": (29, "bool"),
+        "display_name": (31, "?string"),
+        "media": (34, "livekit.SIPMediaConfig"),
+        "sip_request_uri": (35, "livekit.SIPRequestDest"),
+        "sip_from_header": (36, "livekit.SIPNamedDest"),
+        "sip_to_header": (37, "livekit.SIPNamedDest"),
+    },
+    "InternalCreateSIPParticipantResponse": {
+        "participant_id": (1, "string"),
+        "participant_identity": (2, "string"),
+        "sip_call_id": (3, "string"),
+    },
+    "InternalTransferSIPParticipantRequest": {
+        "sip_call_id": (1, "string"),
+        "transfer_to": (2, "string"),
+        "play_dialtone": (3, "bool"),
+        "headers": (4, "map"),
+        "ringing_timeout": (5, "google.protobuf.Duration"),
+    },
 }
 
 
 def _add_field(message: descriptor_pb2.DescriptorProto, package: str, name: str, number: int, kind: str) -> None:
     field = message.field.add(name=name, number=number, label=_Field.LABEL_OPTIONAL)
-    if kind.startswith("*"):
+    if kind.startswith("?"):
+        # What the compiler makes of `optional` in proto3: a oneof of its own with this one member.
+        field.proto3_optional, field.oneof_index, kind = True, len(message.oneof_decl), kind[1:]
+        message.oneof_decl.add(name=f"_{name}")
+    elif kind.startswith("*"):
         field.label, kind = _Field.LABEL_REPEATED, kind[1:]
     if kind in _SCALARS:
         field.type = _SCALARS[kind]
@@ -133,9 +183,8 @@ def _add_field(message: descriptor_pb2.DescriptorProto, package: str, name: str,
 
 def _declare(file_name: str, package: str, table: dict[str, dict[str, tuple[int, str]]]) -> dict[str, Any]:
     file = descriptor_pb2.FileDescriptorProto(name=file_name, package=package, syntax="proto3")
-    file.dependency.extend(
-        (sip.DESCRIPTOR.name, room.DESCRIPTOR.name, duration_pb2.DESCRIPTOR.name) if package == "rpc" else ()
-    )
+    imports = (any_pb2,) if package == "internal" else (sip, room, duration_pb2)
+    file.dependency.extend(module.DESCRIPTOR.name for module in imports)
     for message_name, fields in table.items():
         message = file.message_type.add(name=message_name)
         for name, (number, kind) in fields.items():
@@ -157,6 +206,9 @@ ClaimResponse: Any = _internal["ClaimResponse"]
 SIPCall: Any = _rpc["SIPCall"]
 GetSIPTrunkAuthenticationRequest: Any = _rpc["GetSIPTrunkAuthenticationRequest"]
 GetSIPTrunkAuthenticationResponse: Any = _rpc["GetSIPTrunkAuthenticationResponse"]
+CreateSIPParticipantRequest: Any = _rpc["InternalCreateSIPParticipantRequest"]
+CreateSIPParticipantResponse: Any = _rpc["InternalCreateSIPParticipantResponse"]
+TransferSIPParticipantRequest: Any = _rpc["InternalTransferSIPParticipantRequest"]
 EvaluateSIPDispatchRulesRequest: Any = _rpc["EvaluateSIPDispatchRulesRequest"]
 EvaluateSIPDispatchRulesResponse: Any = _rpc["EvaluateSIPDispatchRulesResponse"]
 UpdateSIPCallStateRequest: Any = _rpc["UpdateSIPCallStateRequest"]

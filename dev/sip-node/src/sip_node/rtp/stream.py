@@ -21,6 +21,8 @@ _PRIME: Final = 2
 _MAX_QUEUED: Final = 6
 _EVENT_FRAMES: Final = 12  # 240 ms of a key, then as long a pause
 _MAX_DIGITS: Final = 64
+_PAUSE: Final = "w"
+_PAUSE_FRAMES: Final = 25  # 0.5 s
 
 
 class Mixer:
@@ -62,7 +64,8 @@ class Mixer:
 
 class MediaStream:
     """Reads and writes one call's RTP. `on_frame` gets the caller's audio (160 samples every 20 ms, from the first
-    packet on), `on_digit` each key once; `send` is off until `enable_output`."""
+    packet on), `on_digit` each key once; `send` is off until `enable_output`. While `instead` is set, the far side hears
+    the frames it gives (None: silence) and not the room."""
 
     def __init__(
         self,
@@ -71,8 +74,11 @@ class MediaStream:
         rng: random.Random,
         on_frame: Callable[[Samples], None],
         on_digit: Callable[[DtmfEvent], None],
+        mixer: Mixer | None = None,
     ) -> None:
-        self.mixer = Mixer()
+        self.mixer = mixer or Mixer()
+        self.instead: Callable[[], Samples | None] | None = None
+        self.digits_played = asyncio.Event()
         self.first_packet = asyncio.Event()
         self.last_packet: float | None = None
         self.packets_in = 0
@@ -106,9 +112,13 @@ class MediaStream:
             self._described, self._destination, self._latched = remote, remote, False
 
     def play_digits(self, digits: str) -> None:
-        """Send keys to the caller as RFC 4733 events; ignored when telephone-event was not offered."""
+        """Send keys to the far side as RFC 4733 events, `w` being half a second's pause; ignored when telephone-event was
+        not offered. `digits_played` is set when all are out."""
+        self.digits_played.clear()
         if self._offer.dtmf_type is not None:
-            self._digits.extend(digit for digit in digits.lower() if digit in DIGITS)
+            self._digits.extend(digit for digit in digits.lower() if digit in DIGITS or digit == _PAUSE)
+        if not self._digits:
+            self.digits_played.set()
 
     def tick(self) -> None:
         """Every 20 ms: one frame to the room, one packet to the caller."""
@@ -119,7 +129,8 @@ class MediaStream:
         if self._digits:
             self._send_event()
         else:
-            frame = self.mixer.get()
+            mixed = self.mixer.get()
+            frame = mixed if self.instead is None else self.instead()
             payload = self._codec.silence * FRAME if frame is None else self._codec.encode(frame)
             self._send(self._offer.payload_type, payload, self._timestamp, marker=self.packets_out == 0)
         self._timestamp = (self._timestamp + FRAME) % 2**32
@@ -129,15 +140,18 @@ class MediaStream:
         if self._digit_frame == 0:
             self._digit_timestamp = self._timestamp
         self._digit_frame += 1
-        if self._digit_frame <= _EVENT_FRAMES:
+        pause = self._digits[0] == _PAUSE
+        if self._digit_frame <= _EVENT_FRAMES and not pause:
             end = self._digit_frame == _EVENT_FRAMES
             event = DtmfEvent(DIGITS.index(self._digits[0]), self._digit_frame * FRAME, end)
             # The end is sent three times (RFC 4733 section 2.5.1.4): one lost packet must not hold the key down.
             for _ in range(3 if end else 1):
                 self._send(self._offer.dtmf_type or 0, event.pack(), self._digit_timestamp, self._digit_frame == 1)
-        elif self._digit_frame >= 2 * _EVENT_FRAMES:
+        elif self._digit_frame >= (_PAUSE_FRAMES if pause else 2 * _EVENT_FRAMES):
             self._digits.popleft()
             self._digit_frame = 0
+            if not self._digits:
+                self.digits_played.set()
 
     def _send(self, payload_type: int, payload: bytes, timestamp: int, marker: bool) -> None:
         packet = RtpPacket(payload_type, self._sequence, timestamp, self._ssrc, payload, marker)

@@ -1,4 +1,5 @@
-"""Digest authentication of INVITE the way livekit-sip does it: 407 with a challenge, 401 when the answer is wrong."""
+"""Digest authentication of INVITE the way livekit-sip does it: 407 with a challenge, 401 when the answer is wrong; and the
+answer to a challenge of the far side."""
 
 from __future__ import annotations
 
@@ -24,6 +25,34 @@ class Challenge:
     @property
     def header(self) -> str:
         return f'Digest realm="{self.realm}", nonce="{self.nonce}", algorithm=MD5'
+
+
+class ChallengeError(ValueError):
+    """The far side's challenge can't be answered."""
+
+
+def answer_challenge(header: str, method: str, uri: str, username: str, password: str, cnonce: str) -> str:
+    """The credentials (RFC 2617, MD5, with qop "auth" when it is offered) for WWW- or Proxy-Authenticate. Raises
+    ChallengeError."""
+    try:
+        params = parse_auth(header, credentials=False).params
+        realm, nonce = params["realm"], params["nonce"]
+    except (ValueError, AttributeError, KeyError) as error:
+        raise ChallengeError("unreadable challenge") from error
+    if (params.get("algorithm") or "MD5").upper() != "MD5":
+        raise ChallengeError("unknown algorithm")
+    qops = [item.strip() for item in params.get("qop", "").split(",") if item.strip()]
+    if qops and "auth" not in qops:
+        raise ChallengeError("unknown qop")
+    parts = {"username": username, "realm": realm, "nonce": nonce, "uri": uri}
+    text = ", ".join(f'{name}="{_quoted(value)}"' for name, value in parts.items()) + ", algorithm=MD5"
+    if not qops:
+        return f'Digest {text}, response="{digest_response(username, realm, password, method, uri, nonce)}"'
+    count = "00000001"
+    a1, a2 = _md5(f"{username}:{realm}:{password}"), _md5(f"{method}:{uri}")
+    answer = _md5(f"{a1}:{nonce}:{count}:{cnonce}:auth:{a2}")
+    opaque = f', opaque="{_quoted(params["opaque"])}"' if params.get("opaque") else ""
+    return f'Digest {text}, cnonce="{cnonce}", qop=auth, nc={count}, response="{answer}"{opaque}'
 
 
 def digest_response(username: str, realm: str, password: str, method: str, uri: str, nonce: str) -> str:

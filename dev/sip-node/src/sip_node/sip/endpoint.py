@@ -8,7 +8,13 @@ from typing import Protocol
 import structlog
 
 from sip_node.sip.message import Address, MessageError, Request, Response, build_response, parse_message
-from sip_node.sip.transaction import ClientTransaction, ServerTransaction, Timers, transaction_key
+from sip_node.sip.transaction import (
+    ClientTransaction,
+    InviteTransaction,
+    ServerTransaction,
+    Timers,
+    transaction_key,
+)
 
 log = structlog.get_logger()
 
@@ -31,7 +37,7 @@ class Endpoint(asyncio.DatagramProtocol):
         self._handler = handler
         self._transport: asyncio.DatagramTransport | None = None
         self._servers: dict[str, ServerTransaction] = {}
-        self._clients: dict[str, ClientTransaction] = {}
+        self._clients: dict[tuple[str, str], ClientTransaction | InviteTransaction] = {}
         self._expiries: set[asyncio.TimerHandle] = set()
 
     async def start(self, ip: str, port: int) -> None:
@@ -88,15 +94,29 @@ class Endpoint(asyncio.DatagramProtocol):
 
     async def request(self, data: bytes, branch: str, destination: Address) -> Response | None:
         """Send a request of ours and await its final answer, None when none came."""
+        method = data.split(b" ", 1)[0].decode()
         transaction = ClientTransaction(data, destination, self.send, self.timers)
-        self._clients[branch] = transaction
+        self._clients[branch, method] = transaction
         try:
             return await transaction.run()
         finally:
-            del self._clients[branch]
+            del self._clients[branch, method]
+
+    def invite(self, data: bytes, branch: str, destination: Address) -> InviteTransaction:
+        """Send an INVITE of ours; the transaction is kept until `forget`."""
+        transaction = InviteTransaction(data, destination, self.send, self.timers)
+        self._clients[branch, "INVITE"] = transaction
+        return transaction
+
+    def forget(self, branch: str) -> None:
+        """Answers to this INVITE are of no interest any more."""
+        transaction = self._clients.pop((branch, "INVITE"), None)
+        if isinstance(transaction, InviteTransaction):
+            transaction.stop()
 
     def _on_response(self, response: Response) -> None:
-        client = self._clients.get(response.vias[0].branch)
+        # A CANCEL has its INVITE's branch: only the method of CSeq tells their answers apart.
+        client = self._clients.get((response.vias[0].branch, response.cseq_method))
         if client is not None:
             client.receive(response)
 

@@ -15,6 +15,7 @@ PCMU: Final = "PCMU/8000"
 PCMA: Final = "PCMA/8000"
 TELEPHONE_EVENT: Final = "telephone-event/8000"
 _STATIC: Final = {0: PCMU, 8: PCMA}
+_EVENT_TYPE: Final = 101
 _PRIORITY: Final = {PCMU: 2, PCMA: 1}
 _ODD_LINE: Final = re.compile(r"b=|a=fmtp:(?!\d{1,3} )|a=rtpmap:(?!\d{1,3} [^/\s]+/\d+(/\d+)?\s*$)")
 
@@ -65,6 +66,33 @@ def parse_offer(body: bytes, policy: MediaPolicy) -> Offer:
     return Offer(remote, codec, payload_type, dtmf_type, int(session_id) if str(session_id).isdigit() else 0)
 
 
+def build_offer(policy: MediaPolicy, ip: str, port: int, session_id: int) -> bytes:
+    """Our offer for an outbound call. Raises SdpError when `policy` leaves nothing the node speaks."""
+    if policy.require_encryption:
+        raise SdpError("the trunk or the call demands encryption: SRTP needs livekit-sip", 488)
+    formats = [(number, name) for number, name in _STATIC.items() if name in policy.codecs]
+    if not formats:
+        raise SdpError("no codec the node speaks is allowed")
+    lines = [f"a=rtpmap:{number} {name}" for number, name in (*formats, (_EVENT_TYPE, TELEPHONE_EVENT))]
+    numbers = [*(number for number, _ in formats), _EVENT_TYPE]
+    return _description(session_id, session_id, ip, port, numbers, [*lines, f"a=fmtp:{_EVENT_TYPE} 0-16"])
+
+
+def parse_answer(body: bytes, policy: MediaPolicy, session_id: int) -> Offer:
+    """What the far side took of our offer. Raises SdpError with livekit-sip's words."""
+    if not body:
+        raise SdpError("no audio in sdp")
+    session = _parse(body)
+    audio = session.audio
+    if audio is None:
+        raise SdpError("no audio in sdp")
+    remote = _destination(session, audio)
+    if audio.proto.upper() not in ("RTP/AVP", "RTP/AVPF"):
+        raise SdpError(f"{audio.proto} was not offered: SRTP needs livekit-sip", 488)
+    codec, payload_type, dtmf_type = _select(audio, policy)
+    return Offer(remote, codec, payload_type, dtmf_type, session_id)
+
+
 def parse_remote(body: bytes) -> Address | None:
     """Where a re-INVITE wants its audio; None when it doesn't say, or says 0.0.0.0 (hold): nothing changes then."""
     if not body:
@@ -85,10 +113,13 @@ def build_answer(offer: Offer, ip: str, port: int) -> bytes:
     if offer.dtmf_type is not None:
         formats.append(offer.dtmf_type)
         lines += [f"a=rtpmap:{offer.dtmf_type} {TELEPHONE_EVENT}", f"a=fmtp:{offer.dtmf_type} 0-16"]
-    version = (offer.session_id + 2) % 2**64
+    return _description(offer.session_id, (offer.session_id + 2) % 2**64, ip, port, formats, lines)
+
+
+def _description(session_id: int, version: int, ip: str, port: int, formats: list[int], lines: list[str]) -> bytes:
     head = [
         "v=0",
-        f"o=- {offer.session_id} {version} IN IP4 {ip}",
+        f"o=- {session_id} {version} IN IP4 {ip}",
         "s=LiveKit",
         f"c=IN IP4 {ip}",
         "t=0 0",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
@@ -92,3 +93,36 @@ class ClientTransaction:
                     delay = min(delay * 2, interval.t2)
         except TimeoutError:
             return None
+
+
+class InviteTransaction:
+    """An INVITE of ours (RFC 3261 section 17.1.1): repeated until something answers it, given up after 64 * T1 without any
+    answer. Every answer goes to `answers`, in order; None after the last that will come."""
+
+    def __init__(self, data: bytes, destination: Address, send: Send, timers: Timers) -> None:
+        self.destination = destination
+        self.answers: asyncio.Queue[Response | None] = asyncio.Queue()
+        self._data, self._send, self._timers = data, send, timers
+        self._answered = asyncio.Event()
+        self._task = asyncio.create_task(self._run(), name="invite")
+
+    def receive(self, response: Response) -> None:
+        self._answered.set()
+        self.answers.put_nowait(response)
+
+    def stop(self) -> None:
+        """No more copies."""
+        self._task.cancel()
+
+    async def _run(self) -> None:
+        delay = self._timers.t1
+        try:
+            async with asyncio.timeout(self._timers.linger):
+                while True:
+                    self._send(self._data, self.destination)
+                    with contextlib.suppress(TimeoutError):
+                        await asyncio.wait_for(self._answered.wait(), delay)
+                        return
+                    delay *= 2
+        except TimeoutError:
+            self.answers.put_nowait(None)

@@ -17,13 +17,15 @@ RATE = 48000
 
 class RoomAgent:
     """Joins a room by its name. `events` are what was seen, in order: ("joined", identity), ("status", value),
-    ("track", identity), ("digit", key), ("left", identity), ("untracked", identity)."""
+    ("track", identity), ("digit", key), ("left", identity), ("untracked", identity). `changes` are the attributes that
+    changed, one dictionary an update."""
 
     def __init__(self) -> None:
         self.room = rtc.Room()
         self.events: list[tuple[str, str]] = []
         self.attributes: dict[str, str] = {}
         self.attributes_at_join: dict[str, str] = {}
+        self.changes: list[dict[str, str]] = []
         self.caller_kind: int | None = None
         self.caller_track: tuple[str, int] | None = None
         self.heard: Samples = np.zeros(0, dtype=np.int16)
@@ -101,6 +103,7 @@ class RoomAgent:
 
     def _on_attributes(self, changed: dict[str, str], participant: rtc.Participant) -> None:
         self.attributes = dict(participant.attributes)
+        self.changes.append(dict(changed))
         if status := changed.get("sip.callStatus"):
             self._note("status", status)
 

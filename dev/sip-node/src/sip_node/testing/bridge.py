@@ -91,6 +91,7 @@ class Line:
     rule_id: str = ""
     opened: list[Any] = field(default_factory=list)
     callers: list[Caller] = field(default_factory=list)
+    agents: list[RoomAgent] = field(default_factory=list)
 
     @classmethod
     async def open(
@@ -160,6 +161,7 @@ class Line:
         agent = RoomAgent()
         await agent.join(self.access.url, self.access.api_key, self.access.api_secret, self.room)
         self.opened.append(agent)
+        self.agents.append(agent)
         if hertz:
             await agent.speak(hertz)
         return agent
@@ -196,17 +198,22 @@ class Line:
 
     async def participants(self) -> list[str]:
         """Identities in the line's room or rooms; empty also when there is none."""
-        rooms = await self.lk.room.list_rooms(api.ListRoomsRequest())
-        identities: list[str] = []
-        for room in rooms.rooms:
-            if not room.name.startswith(self.room):
-                continue
-            try:
-                listed = await self.lk.room.list_participants(api.ListParticipantsRequest(room=room.name))
-            except api.TwirpError:
-                continue
-            identities += [participant.identity for participant in listed.participants]
-        return identities
+        return await participants(self.lk, self.room)
+
+
+async def participants(lk: api.LiveKitAPI, prefix: str) -> list[str]:
+    """Identities in the rooms whose name starts with `prefix`."""
+    rooms = await lk.room.list_rooms(api.ListRoomsRequest())
+    identities: list[str] = []
+    for room in rooms.rooms:
+        if not room.name.startswith(prefix):
+            continue
+        try:
+            listed = await lk.room.list_participants(api.ListParticipantsRequest(room=room.name))
+        except api.TwirpError:
+            continue
+        identities += [participant.identity for participant in listed.participants]
+    return identities
 
 
 OpenLine = Callable[..., Awaitable[Line]]

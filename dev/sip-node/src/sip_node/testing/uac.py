@@ -221,10 +221,12 @@ class Caller:
     @property
     def connected(self) -> bool:
         """The call was answered and neither side has hung up."""
-        byes = (item.start.startswith("BYE ") or item.method == "BYE" for item in self._mine())
+        byes = (item.start.startswith("BYE ") or item.method == "BYE" for item in self.heard)
         return 200 in self.statuses() and not any(byes)
 
-    def _mine(self) -> list[SipMessage]:
+    @property
+    def heard(self) -> list[SipMessage]:
+        """Everything received in this call, in order."""
         return [item for item in self.socket.received if item.one("call-id") == self.call_id]
 
     def statuses(self, method: str = "INVITE") -> list[int]:
