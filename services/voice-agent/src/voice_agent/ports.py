@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import AsyncGenerator, Sequence
+from typing import Protocol, runtime_checkable
 
-from voice_agent.conversation.models import ReplyReady, Respond, Source, TurnDone
+from voice_agent.conversation.models import ReplyPart, ReplyReady, Respond, Source, TurnDone
 
 
 class Retriever(Protocol):
@@ -18,6 +18,15 @@ class Brain(Protocol):
     """Finds words for what was heard and found."""
 
     async def respond(self, request: Respond) -> ReplyReady: ...
+
+
+@runtime_checkable
+class StreamingBrain(Protocol):
+    """Finds words a sentence at a time. The parts are numbered from 0; exactly the final one is the last."""
+
+    def reply(self, request: Respond) -> AsyncGenerator[ReplyPart, None]: ...
+
+    async def aclose(self) -> None: ...
 
 
 class Recorder(Protocol):

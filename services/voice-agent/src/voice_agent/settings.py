@@ -10,6 +10,7 @@ from switchboard.settings import (
     Fragment,
     LiveKitSettings,
     NatsSettings,
+    ProviderSettings,
     SealingSettings,
     ServiceSettings,
 )
@@ -38,3 +39,4 @@ class Settings(ServiceSettings):
     blobs: BlobSettings
     worker: WorkerSettings = Field(default_factory=lambda: WorkerSettings.model_validate({}))
     speech: SpeechSettings
+    providers: ProviderSettings = Field(default_factory=lambda: ProviderSettings.model_validate({}))

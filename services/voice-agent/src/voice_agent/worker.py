@@ -9,6 +9,9 @@ import os
 os.environ["LIVEKIT_AGENTS_PRELOAD_LOCAL_INFERENCE"] = "0"  # the turn model is not used; its weights cost 250 MB
 for name in ("LIVEKIT_AGENT_NAME", "LIVEKIT_AGENT_NAME_OVERRIDE", "LIVEKIT_OBSERVABILITY_URL", "LIVEKIT_WORKER_TOKEN"):
     os.environ.pop(name, None)
+# Clients of providers read keys, addresses and headers from these; ours come from the settings only.
+for name in [name for name in os.environ if name.startswith(("OPENAI_", "DEEPGRAM_", "ELEVEN_", "CARTESIA_"))]:
+    del os.environ[name]
 
 from livekit.agents import AgentServer, JobContext, JobProcess, JobRequest  # noqa: E402 - after the variables above
 from livekit.agents import telemetry as lk_telemetry  # noqa: E402
@@ -47,7 +50,7 @@ def prepare(process: JobProcess) -> None:
     http_context._create_ssl_context()
     DataKey(bytes(32), "warm-up").seal(b"", "warm-up")
     process.userdata[_SETTINGS] = settings
-    process.userdata[_SPEECH] = SpeechProviders(settings.speech)
+    process.userdata[_SPEECH] = SpeechProviders(settings.speech, settings.providers)
 
 
 async def entrypoint(ctx: JobContext) -> None:
@@ -81,7 +84,11 @@ def make_server(settings: Settings) -> AgentServer:
         max_retry=1_000_000,
         host="127.0.0.1",
         port=0,
-        preload_modules=["voice_agent.worker"],
+        # The clients of providers take a second to load: once, before any call, and only where there are any.
+        preload_modules=[
+            "voice_agent.worker",
+            *(["voice_agent.adapters.plugins"] if settings.providers.endpoints else []),
+        ],
     )
     server.rtc_session(entrypoint, agent_name=worker.agent_name, on_request=accept)
     return server

@@ -174,7 +174,7 @@ class Fixture:
             monkeypatch.setattr(job, name, 0.01)
 
     async def run(self) -> None:
-        speech = cast("SpeechProviders", SimpleNamespace(for_call=lambda bus, snapshot: None))
+        speech = cast("SpeechProviders", SimpleNamespace(for_call=lambda *_: None, brain=lambda *_: None))
         settings = cast("Settings", SimpleNamespace(nats=None, sealing=None, blobs=None))
         async with asyncio.timeout(10):
             await job.run_job(cast("Any", self.ctx), settings, speech)

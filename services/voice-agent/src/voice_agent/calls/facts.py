@@ -78,6 +78,7 @@ class CallFacts:
                 interrupted=done.interrupted,
                 passages=tuple(_passage(source, opened.cited) for source in opened.sources),
                 timings=opened.timings,
+                faults=opened.faults,
             )
         )
         self._add(lambda base: ConversationSaved(**base, turn=done.turn, state=Sealed(state_json)))

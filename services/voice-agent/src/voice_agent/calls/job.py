@@ -33,7 +33,6 @@ from switchboard.sip import sip_facts
 from switchboard.telemetry import bound, span
 
 from voice_agent.adapters.bus_retriever import BusRetriever
-from voice_agent.adapters.offline_brain import OfflineBrain
 from voice_agent.calls.admission import admit
 from voice_agent.calls.facts import CallFacts
 from voice_agent.calls.live import LiveFeed
@@ -42,6 +41,7 @@ from voice_agent.conversation.models import Answered, CallerLeft, NoticeDue, Tim
 from voice_agent.conversation.phrases import default_greeting
 from voice_agent.drivers.loop import ConversationLoop
 from voice_agent.drivers.room import RoomDriver
+from voice_agent.ports import StreamingBrain
 from voice_agent.providers import SpeechProviders
 from voice_agent.settings import Settings
 
@@ -222,15 +222,10 @@ class _TakenCall:
         )
 
     async def _converse(self, driver: RoomDriver) -> EndReason:
-        plan = self._plan
-        self._loop = ConversationLoop(
-            initial(plan.snapshot.version),
-            driver,
-            OfflineBrain(plan.snapshot, self._clock),
-            BusRetriever(self._bus, self._tenant_id),
-            self._facts,
-            self._clock,
-        )
+        snapshot = self._plan.snapshot
+        retriever = BusRetriever(self._bus, self._tenant_id)
+        brain = self._speech.brain(snapshot, self._clock, retriever)
+        self._loop = ConversationLoop(initial(snapshot.version), driver, brain, retriever, self._facts, self._clock)
         driver.post = self._loop.post
         await self._bus.serve_command(END_CALL, self._tenant_id, self._reply.call_id, self._end)
         tasks = [
@@ -243,6 +238,8 @@ class _TakenCall:
         finally:
             for task in tasks:
                 task.cancel()
+            if isinstance(brain, StreamingBrain):
+                await brain.aclose()
 
     async def _watched(self, work: Callable[[], Awaitable[None]]) -> None:
         """Without this a part that fails would leave the caller in silence until they give up."""

@@ -11,7 +11,7 @@ from switchboard.contracts.base import Live
 from switchboard.contracts.calls import CallState, LiveSource, LiveState, LiveWords
 from switchboard.sealed import Sealed
 
-from voice_agent.conversation.models import Say
+from voice_agent.conversation.models import Say, SayMore
 
 
 class LiveFeed:
@@ -38,8 +38,10 @@ class LiveFeed:
             )
         )
 
-    def say(self, effect: Say) -> None:
+    def say(self, effect: Say | SayMore) -> None:
         """What the agent begins to say, and the passage that it comes from."""
+        if not effect.text:
+            return
         now = self._clock.now()
         self._put(
             LiveWords(
@@ -51,7 +53,7 @@ class LiveFeed:
                 final=True,
             )
         )
-        if effect.source is not None:
+        if isinstance(effect, Say) and effect.source is not None:
             self._put(
                 LiveSource(
                     tenant_id=self._tenant_id,

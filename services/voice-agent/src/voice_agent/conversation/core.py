@@ -27,11 +27,13 @@ from voice_agent.conversation.models import (
     NoticeDue,
     OpenTurn,
     PassagesFound,
+    ReplyPart,
     ReplyReady,
     Respond,
     RetrievalFailed,
     Retrieve,
     Say,
+    SayMore,
     Source,
     SpeechEnded,
     State,
@@ -44,6 +46,9 @@ MAX_ASK_AGAIN = 2
 
 MAX_QUERIES = 3
 MAX_HISTORY = 200
+
+MAX_CONTEXT = 20
+"""Turns that a brain is given; more would not fit into what it may read."""
 
 Step = tuple[State, tuple[Effect, ...]]
 _NOTHING: tuple[Effect, ...] = ()
@@ -67,6 +72,8 @@ def step(state: State, event: Event) -> Step:
             return _retrieval_failed(state, event)
         case ReplyReady():
             return _reply_ready(state, event)
+        case ReplyPart():
+            return _reply_part(state, event)
         case SpeechEnded():
             return _speech_ended(state, event)
         case CallerSilent():
@@ -96,17 +103,18 @@ def _begin(state: State, kind: TurnKind, text: str, *, phase: str) -> Step:
 def _caller_spoke(state: State, event: CallerSpoke) -> Step:
     if state.phase != "talking":
         return state, _NOTHING
-    heard, detail = event.heard, event.detail
+    heard, detail, faults = event.heard, event.detail, event.faults
     pending = state.open
     effects: tuple[Effect, ...] = ()
     if pending is not None and not pending.saying:
         # The caller went on before we had begun to answer: it is one question, said in two breaths.
         heard = _joined(pending.caller, heard)
         detail = (*pending.detail, *detail)
+        faults = (*pending.faults, *faults)
     else:
         state, effects = _close_open(state, interrupted=True)
     utterance = state.utterance + 1
-    opened = OpenTurn(utterance=utterance, caller=heard, detail=detail, timings=event.timings)
+    opened = OpenTurn(utterance=utterance, caller=heard, detail=detail, faults=faults, timings=event.timings)
     state = state.model_copy(update={"utterance": utterance, "open": opened, "silences": 0})
     queries = tuple(dict.fromkeys(h.text for h in heard if h.text.strip()))[:MAX_QUERIES]
     if not queries:
@@ -148,6 +156,7 @@ def _passages_found(state: State, event: PassagesFound) -> Step:
         tries_left=MAX_ASK_AGAIN - state.asked_again,
         memory=state.memory,
         last_said=_last_said(state),
+        history=state.history[-MAX_CONTEXT:],
     )
     return state.model_copy(update={"open": current}), (respond,)
 
@@ -162,9 +171,65 @@ def _last_said(state: State) -> str:
 
 def _retrieval_failed(state: State, event: RetrievalFailed) -> Step:
     current = state.open
-    if current is None or current.utterance != event.utterance or current.saying:
+    if current is None or current.utterance != event.utterance:
+        return state, _NOTHING
+    if current.unfinished:
+        return _go_on(state, current, phrases.LOST_THREAD, last=True)
+    if current.saying:
         return state, _NOTHING
     return _say(state, (), "dont_know", phrases.CANT_LOOK_UP, None)
+
+
+def _reply_part(state: State, event: ReplyPart) -> Step:
+    """A reply in pieces: the first one opens our mouth, the others go on with what is being said."""
+    current = state.open
+    if current is None or current.utterance != event.utterance or current.parts != event.index:
+        return state, _NOTHING
+    if event.index == 0:
+        return _first_part(state, current, event)
+    if not current.unfinished:
+        return state, _NOTHING
+    state, current = _noted(state, current, event)
+    return _go_on(state, current, event.text.strip(), last=event.last)
+
+
+def _first_part(state: State, current: OpenTurn, event: ReplyPart) -> Step:
+    if current.saying:
+        return state, _NOTHING
+    state, current = _noted(state, current, event)
+    if not event.text.strip():
+        # As for a whole reply: what is not spoken is never heard to end.
+        return _say(state, (), "dont_know", phrases.CANT_LOOK_UP, None)
+    timings = current.timings.model_copy(update={"first_token": event.first_token})
+    current = current.model_copy(update={"timings": timings, "unfinished": not event.last})
+    again = state.asked_again + 1 if event.kind == "asked_again" else 0
+    state = state.model_copy(update={"open": current, "asked_again": again})
+    source = next((s for s in current.sources if s.passage_id == event.cited), None)
+    return _say(state, (), event.kind, event.text.strip(), source, more=not event.last)
+
+
+def _noted(state: State, current: OpenTurn, event: ReplyPart) -> tuple[State, OpenTurn]:
+    """What the part says of the whole reply."""
+    known = {source.passage_id for source in current.sources}
+    current = current.model_copy(
+        update={
+            "kind": event.kind if current.saying else None,
+            "cited": event.cited,
+            "sources": (*current.sources, *(s for s in event.sources if s.passage_id not in known)),
+            "faults": (*current.faults, *event.faults),
+            "parts": event.index + 1,
+        }
+    )
+    updates: dict[str, object] = {"open": current, "memory": event.memory}
+    if event.kind == "goodbye":
+        updates |= {"phase": "closing", "end_reason": EndReason.AGENT_ENDED}
+    return state.model_copy(update=updates), current
+
+
+def _go_on(state: State, current: OpenTurn, text: str, *, last: bool) -> Step:
+    saying = f"{current.saying} {text}".strip()
+    current = current.model_copy(update={"saying": saying, "unfinished": not last})
+    return state.model_copy(update={"open": current}), (SayMore(utterance=current.utterance, text=text, last=last),)
 
 
 def _reply_ready(state: State, event: ReplyReady) -> Step:
@@ -185,10 +250,18 @@ def _reply_ready(state: State, event: ReplyReady) -> Step:
     return _say(state.model_copy(update=updates), (), event.kind, event.text, source)
 
 
-def _say(state: State, effects: tuple[Effect, ...], kind: TurnKind, text: str, source: Source | None) -> Step:
+def _say(
+    state: State,
+    effects: tuple[Effect, ...],
+    kind: TurnKind,
+    text: str,
+    source: Source | None,
+    *,
+    more: bool = False,
+) -> Step:
     assert state.open is not None
     opened = state.open.model_copy(update={"kind": kind, "saying": text})
-    say = Say(utterance=opened.utterance, kind=kind, text=text, source=source)
+    say = Say(utterance=opened.utterance, kind=kind, text=text, source=source, more=more)
     return state.model_copy(update={"open": opened}), (*effects, say)
 
 
@@ -197,7 +270,12 @@ def _speech_ended(state: State, event: SpeechEnded) -> Step:
     if current is None or current.utterance != event.utterance or not current.saying:
         return state, _NOTHING
     timings = current.timings.model_copy(update={"first_audio": event.first_audio, "speech_stopped": event.stopped})
-    state = state.model_copy(update={"open": current.model_copy(update={"timings": timings})})
+    spoken = {
+        "timings": timings,
+        "saying": f"{current.saying} {event.added}".strip(),
+        "faults": (*current.faults, *event.faults),
+    }
+    state = state.model_copy(update={"open": current.model_copy(update=spoken)})
     state, effects = _close_open(state, heard=event.heard, interrupted=event.interrupted)
     if state.phase != "closing":
         return state, effects

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from switchboard.contracts.calls import EndReason, TurnKind, TurnTimings
+from switchboard.contracts.providers import ProviderFault
 
 
 class Frozen(BaseModel):
@@ -48,7 +49,10 @@ class Exchange(Frozen):
 
 
 class OpenTurn(Frozen):
-    """The turn that is being worked on or spoken."""
+    """The turn that is being worked on or spoken.
+
+    ``parts`` is how many pieces of a reply that comes in pieces have come; ``unfinished`` while more are awaited.
+    """
 
     utterance: int
     kind: TurnKind | None = None
@@ -57,6 +61,9 @@ class OpenTurn(Frozen):
     sources: tuple[Source, ...] = ()
     cited: UUID | None = None
     saying: str = ""
+    parts: int = 0
+    unfinished: bool = False
+    faults: tuple[ProviderFault, ...] = ()
     timings: TurnTimings = TurnTimings()
 
 
@@ -103,6 +110,7 @@ class CallerSpoke(Frozen):
     type: Literal["caller_spoke"] = "caller_spoke"
     heard: tuple[Heard, ...]
     detail: tuple[Json, ...] = ()
+    faults: tuple[ProviderFault, ...] = ()
     timings: TurnTimings = TurnTimings()
 
 
@@ -131,13 +139,38 @@ class ReplyReady(Frozen):
     first_token: AwareDatetime | None = None
 
 
+class ReplyPart(Frozen):
+    """A piece of a reply, a sentence or more, in order from ``index`` 0; ``last`` may come with no text.
+
+    ``kind``, ``cited``, ``sources`` (passages found while answering) and ``memory`` hold for the reply as far as it has
+    come; ``faults`` are those since the part before.
+    """
+
+    type: Literal["reply_part"] = "reply_part"
+    utterance: int
+    index: int = Field(ge=0)
+    kind: TurnKind
+    text: str
+    last: bool
+    cited: UUID | None = None
+    sources: tuple[Source, ...] = ()
+    memory: Json = Field(default_factory=dict)
+    faults: tuple[ProviderFault, ...] = ()
+    first_token: AwareDatetime | None = None
+
+
 class SpeechEnded(Frozen):
-    """Our speech is over: all said, or cut off by the caller."""
+    """Our speech is over: all said, or cut off by the caller.
+
+    ``added`` is what the voice said beyond what it was given (its own apology); it is part of ``heard`` too.
+    """
 
     type: Literal["speech_ended"] = "speech_ended"
     utterance: int
     heard: str
     interrupted: bool
+    added: str = ""
+    faults: tuple[ProviderFault, ...] = ()
     first_audio: AwareDatetime | None = None
     stopped: AwareDatetime | None = None
 
@@ -162,6 +195,7 @@ Event = Annotated[
     | PassagesFound
     | RetrievalFailed
     | ReplyReady
+    | ReplyPart
     | SpeechEnded
     | CallerSilent
     | TimeIsUp
@@ -174,13 +208,23 @@ Event = Annotated[
 
 
 class Say(Frozen):
-    """Speak ``text``; report its end with ``utterance``."""
+    """Speak ``text``; report its end with ``utterance``. ``more``: ``SayMore`` of the same utterance follows."""
 
     type: Literal["say"] = "say"
     utterance: int
     kind: TurnKind
     text: str
     source: Source | None = None
+    more: bool = False
+
+
+class SayMore(Frozen):
+    """Go on with the utterance; ``text`` may be empty when it is the ``last``."""
+
+    type: Literal["say_more"] = "say_more"
+    utterance: int
+    text: str
+    last: bool
 
 
 class Retrieve(Frozen):
@@ -192,7 +236,10 @@ class Retrieve(Frozen):
 
 
 class Respond(Frozen):
-    """Find words. ``tries_left`` is how often the caller may still be asked to repeat; ``memory`` is the brain's own."""
+    """Find words. ``tries_left`` is how often the caller may still be asked to repeat; ``memory`` is the brain's own.
+
+    ``history``: the turns before, oldest first, with what was really heard of each.
+    """
 
     type: Literal["respond"] = "respond"
     utterance: int
@@ -202,6 +249,7 @@ class Respond(Frozen):
     tries_left: int
     memory: Json
     last_said: str
+    history: tuple[Exchange, ...] = ()
 
 
 class TurnDone(Frozen):
@@ -219,4 +267,4 @@ class HangUp(Frozen):
     reason: EndReason
 
 
-Effect = Annotated[Say | Retrieve | Respond | TurnDone | HangUp, Field(discriminator="type")]
+Effect = Annotated[Say | SayMore | Retrieve | Respond | TurnDone | HangUp, Field(discriminator="type")]

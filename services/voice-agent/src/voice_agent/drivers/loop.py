@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine, Sequence
+from contextlib import aclosing
 from typing import Any, Protocol, assert_never
 
 import structlog
@@ -23,11 +24,12 @@ from voice_agent.conversation.models import (
     RetrievalFailed,
     Retrieve,
     Say,
+    SayMore,
     Source,
     State,
     TurnDone,
 )
-from voice_agent.ports import Brain, Recorder, Retriever
+from voice_agent.ports import Brain, Recorder, Retriever, StreamingBrain
 
 _log = structlog.get_logger(__name__)
 
@@ -36,6 +38,9 @@ class Mouth(Protocol):
     """A driver's way of speaking. Must post ``SpeechEnded`` for the utterance when the speech is over."""
 
     def say(self, effect: Say) -> None: ...
+
+    def say_more(self, effect: SayMore) -> None:
+        """Only after a ``say`` with ``more``; dropped when that utterance is over."""
 
 
 class Lookahead:
@@ -83,7 +88,13 @@ class ConversationLoop:
     """One conversation from its first event to its end."""
 
     def __init__(
-        self, state: State, mouth: Mouth, brain: Brain, retriever: Retriever, recorder: Recorder, clock: Clock
+        self,
+        state: State,
+        mouth: Mouth,
+        brain: Brain | StreamingBrain,
+        retriever: Retriever,
+        recorder: Recorder,
+        clock: Clock,
     ) -> None:
         self.state = state
         self.lookahead = Lookahead(retriever)
@@ -93,6 +104,7 @@ class ConversationLoop:
         self._clock = clock
         self._events: asyncio.Queue[Event] = asyncio.Queue()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._responding: tuple[int, asyncio.Task[None]] | None = None
 
     def post(self, event: Event) -> None:
         """Hand in an event; safe from callbacks."""
@@ -108,6 +120,7 @@ class ConversationLoop:
             while True:
                 event = await self._events.get()
                 self.state, effects = step(self.state, event)
+                self._drop_stale_reply()
                 for effect in effects:
                     if isinstance(effect, HangUp):
                         return effect.reason
@@ -121,10 +134,12 @@ class ConversationLoop:
         match effect:
             case Say():
                 self._mouth.say(effect)
+            case SayMore():
+                self._mouth.say_more(effect)
             case Retrieve():
                 self._spawn(self._retrieve(effect))
             case Respond():
-                self._spawn(self._respond(effect))
+                self._responding = effect.utterance, self._spawn(self._respond(effect))
             case TurnDone():
                 self._recorder.turn(effect, self.state.model_dump_json())
             case HangUp():
@@ -132,10 +147,20 @@ class ConversationLoop:
             case _ as never:
                 assert_never(never)
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task: asyncio.Task[None] = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._finished)
+        return task
+
+    def _drop_stale_reply(self) -> None:
+        """A reply that nobody waits for any more costs tokens, and its parts would be dropped anyway."""
+        if self._responding is None:
+            return
+        utterance, task = self._responding
+        if self.state.open is None or self.state.open.utterance != utterance:
+            task.cancel()
+            self._responding = None
 
     def _finished(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
@@ -163,7 +188,12 @@ class ConversationLoop:
     async def _respond(self, effect: Respond) -> None:
         with span("respond"):
             try:
-                self.post(await self._brain.respond(effect))
+                if isinstance(self._brain, StreamingBrain):
+                    async with aclosing(self._brain.reply(effect)) as parts:
+                        async for part in parts:
+                            self.post(part)
+                else:
+                    self.post(await self._brain.respond(effect))
             except Exception:
                 _log.exception("the brain broke")
                 self.post(RetrievalFailed(utterance=effect.utterance))

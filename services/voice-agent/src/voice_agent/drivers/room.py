@@ -7,8 +7,8 @@ caller really heard of an interrupted sentence comes from the session's transcri
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterable, Callable
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -31,9 +31,20 @@ from livekit.agents.voice.events import UserTranscriptionTimeoutEvent
 from livekit.agents.voice.turn import TurnHandlingOptions
 from switchboard.clock import Clock
 from switchboard.contracts.calls import EndReason, TurnTimings
+from switchboard.contracts.providers import ProviderFault
 from switchboard.sip import is_active
 
-from voice_agent.conversation.models import CallerLeft, CallerSilent, CallerSpoke, Event, Heard, Say, SpeechEnded
+from voice_agent.conversation.models import (
+    CallerLeft,
+    CallerSilent,
+    CallerSpoke,
+    Event,
+    Say,
+    SayMore,
+    SpeechEnded,
+)
+from voice_agent.drivers.pieces import Words, detail_of, heard_of, time_of
+from voice_agent.drivers.speech_account import SpeechAccount, speech_account
 
 _log = structlog.get_logger(__name__)
 
@@ -69,19 +80,28 @@ TURN_HANDLING = TurnHandlingOptions(
 
 @dataclass(frozen=True, slots=True)
 class Providers:
-    """Ears and voice of one call."""
+    """Ears and voice of one call.
+
+    ``ear_faults`` gives the faults of the ear since it was asked last; ``no_words_after`` is how many seconds after speech
+    its words are waited for; ``close`` is awaited when the session is closed.
+    """
 
     stt: stt.STT[Any]
     tts: tts.TTS[Any]
     vad: lk_vad.VAD
+    ear_faults: Callable[[], tuple[ProviderFault, ...]] = tuple
+    no_words_after: float = 1.5
+    close: Callable[[], Awaitable[None]] | None = None
 
 
 @dataclass(slots=True)
 class _Speaking:
-    """The utterance being spoken and when its first audio went out."""
+    """The utterance being spoken and when its first audio went out. ``words``: where more of it goes."""
 
     utterance: int
     handle: SpeechHandle
+    words: Words | None = None
+    account: SpeechAccount = field(default_factory=SpeechAccount)
     first_audio: datetime | None = None
 
 
@@ -118,11 +138,12 @@ class RoomDriver:
         clock: Clock,
         *,
         on_words: Callable[[str, bool], None],
-        on_say: Callable[[Say], None],
+        on_say: Callable[[Say | SayMore], None],
     ) -> None:
         self._room = room
         self._caller = caller
         self._clock = clock
+        self._providers = providers
         self._on_words = on_words
         self._on_say = on_say
         self._finals: list[stt.SpeechEvent] = []
@@ -143,7 +164,7 @@ class RoomDriver:
             # The default would make us deaf for the first three seconds of our greeting.
             aec_warmup_duration=None,
             user_away_timeout=None,
-            transcription_timeout=1.5,
+            transcription_timeout=providers.no_words_after,
         )
 
     async def start(self) -> None:
@@ -185,6 +206,8 @@ class RoomDriver:
         self._closing = True
         self._stop_silence()
         await self._session.aclose()
+        if self._providers.close is not None:
+            await self._providers.close()
 
     # -- speaking ---------------------------------------------------------------------------------------------------
 
@@ -193,11 +216,32 @@ class RoomDriver:
         self._stop_silence()
         if self._speaking is not None:
             self._speaking.handle.interrupt(force=True)
-        handle = self._session.say(effect.text, allow_interruptions=effect.kind not in ("notice", "goodbye"))
-        speaking = _Speaking(effect.utterance, handle)
+        words = Words() if effect.more else None
+        if words is not None:
+            words.add(effect.text)
+        account = SpeechAccount()
+        context = speech_account.set(account)
+        try:
+            handle = self._session.say(
+                effect.text if words is None else words, allow_interruptions=effect.kind not in ("notice", "goodbye")
+            )
+        finally:
+            speech_account.reset(context)
+        speaking = _Speaking(effect.utterance, handle, words, account)
         self._speaking = speaking
         self._on_say(effect)
         self._spoken = asyncio.create_task(self._follow(speaking), name="speech")
+
+    def say_more(self, effect: SayMore) -> None:
+        """Go on with what is being said; too late when it was interrupted."""
+        speaking = self._speaking
+        if speaking is None or speaking.utterance != effect.utterance or speaking.words is None:
+            return
+        if effect.text:
+            speaking.words.add(effect.text)
+        if effect.last:
+            speaking.words.end()
+        self._on_say(effect)
 
     async def _follow(self, speaking: _Speaking) -> None:
         await speaking.handle.wait_for_playout()
@@ -208,11 +252,14 @@ class RoomDriver:
         heard = " ".join(message.text_content or "" for message in messages).strip()
         if self._speaking is speaking:
             self._speaking = None
+        interrupted = speaking.handle.interrupted
         self.post(
             SpeechEnded(
                 utterance=speaking.utterance,
-                heard=heard,
-                interrupted=speaking.handle.interrupted,
+                heard=speaking.account.heard(heard, interrupted=interrupted),
+                interrupted=interrupted,
+                added=speaking.account.added,
+                faults=tuple(speaking.account.faults),
                 first_audio=speaking.first_audio,
                 stopped=self._clock.now(),
             )
@@ -251,20 +298,21 @@ class RoomDriver:
             await self._spoken
         metrics = message.metrics
         timings = TurnTimings(
-            speech_started=_time(metrics.get("started_speaking_at")),
-            speech_ended=_time(metrics.get("stopped_speaking_at")),
+            speech_started=time_of(metrics.get("started_speaking_at")),
+            speech_ended=time_of(metrics.get("stopped_speaking_at")),
             transcript=self._final_at,
             end_of_turn=now,
         )
         finals, self._finals, self._final_at = self._finals, [], None
-        self.post(CallerSpoke(heard=_heard(finals), detail=_detail(finals), timings=timings))
+        faults = self._providers.ear_faults()
+        self.post(CallerSpoke(heard=heard_of(finals), detail=detail_of(finals), faults=faults, timings=timings))
 
     def _on_no_words(self, event: UserTranscriptionTimeoutEvent) -> None:
         """Speech without a word: the core asks the caller to repeat, unless we are speaking ourselves."""
         if self._speaking is None and event.speech_duration >= 0.4:
             self._finals, self._final_at = [], None
-            started = _time(event.vad_speech_started_at)
-            self.post(CallerSpoke(heard=(), timings=TurnTimings(speech_started=started, end_of_turn=self._clock.now())))
+            timings = TurnTimings(speech_started=time_of(event.vad_speech_started_at), end_of_turn=self._clock.now())
+            self.post(CallerSpoke(heard=(), faults=self._providers.ear_faults(), timings=timings))
 
     def _on_user_state(self, event: UserStateChangedEvent) -> None:
         if event.new_state == "speaking":
@@ -325,28 +373,3 @@ class RoomDriver:
 
 def _unconnected(event: Event) -> None:
     raise RuntimeError(f"{event.type} before the driver was connected to a conversation")
-
-
-def _time(seconds: float | None) -> datetime | None:
-    return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
-
-
-def _heard(finals: list[stt.SpeechEvent]) -> tuple[Heard, ...]:
-    """The readings of a turn, best first: the n-best of a single final, or the finals' best ones in a row."""
-    usable = [event.alternatives for event in finals if event.alternatives and event.alternatives[0].text.strip()]
-    if not usable:
-        return ()
-    if len(usable) == 1:
-        return tuple(Heard(text=a.text, confidence=_confidence(a.confidence)) for a in usable[0] if a.text.strip())
-    text = " ".join(alternatives[0].text for alternatives in usable)
-    return (Heard(text=text, confidence=_confidence(min(alternatives[0].confidence for alternatives in usable))),)
-
-
-def _detail(finals: list[stt.SpeechEvent]) -> tuple[dict[str, Any], ...]:
-    """The offline ear's own account (words with their confidence, phones) of each final."""
-    found = [(event.alternatives[0].metadata or {}).get("hypotheses") for event in finals if event.alternatives]
-    return tuple(account for account in found if isinstance(account, dict))
-
-
-def _confidence(value: float) -> float:
-    return min(1.0, max(0.0, value))

@@ -13,9 +13,9 @@ from switchboard.contracts.calls import EndReason
 from switchboard.errors import Conflict
 
 from voice_agent.conversation.core import initial
-from voice_agent.conversation.models import Answered, CallerLeft, CallerSpoke, Heard, Say, SpeechEnded
+from voice_agent.conversation.models import Answered, CallerLeft, CallerSpoke, Heard, Say, SayMore, SpeechEnded
 from voice_agent.drivers.loop import ConversationLoop
-from voice_agent.ports import Brain, Recorder, Retriever
+from voice_agent.ports import Brain, Recorder, Retriever, StreamingBrain
 
 
 class TextConversation:
@@ -23,7 +23,7 @@ class TextConversation:
 
     def __init__(
         self,
-        brain: Brain,
+        brain: Brain | StreamingBrain,
         retriever: Retriever,
         recorder: Recorder,
         clock: Clock,
@@ -32,6 +32,7 @@ class TextConversation:
         configuration_version: int = 1,
     ) -> None:
         self._replies: asyncio.Queue[Say] = asyncio.Queue()
+        self._unfinished: Say | None = None
         self._greeting = greeting
         self.loop = ConversationLoop(initial(configuration_version), _Typed(self), brain, retriever, recorder, clock)
         self._task: asyncio.Task[EndReason] | None = None
@@ -70,8 +71,22 @@ class TextConversation:
             reply.cancel()
 
     def spoken(self, effect: Say) -> None:
+        if effect.more:
+            self._unfinished = effect
+            return
         self._replies.put_nowait(effect)
         self.loop.post(SpeechEnded(utterance=effect.utterance, heard=effect.text, interrupted=False))
+
+    def spoken_more(self, effect: SayMore) -> None:
+        """Pieces of a reply are read when it is whole."""
+        begun = self._unfinished
+        if begun is None or begun.utterance != effect.utterance:
+            return
+        text = f"{begun.text} {effect.text}".strip()
+        self._unfinished = begun.model_copy(update={"text": text})
+        if effect.last:
+            self._unfinished = None
+            self.spoken(begun.model_copy(update={"text": text, "more": False}))
 
 
 class _Typed:
@@ -82,3 +97,6 @@ class _Typed:
 
     def say(self, effect: Say) -> None:
         self._conversation.spoken(effect)
+
+    def say_more(self, effect: SayMore) -> None:
+        self._conversation.spoken_more(effect)
