@@ -2,7 +2,7 @@
 # Every target first runs the set-up, which takes no time when there is nothing to do.
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup demo up down status logs call test lint types unit integration e2e lock
+.PHONY: help setup test-setup demo up down status logs call test lint types unit integration e2e lock
 
 python := .venv/bin/python
 fleet := $(python) -m fleet
@@ -19,6 +19,10 @@ help: ## list these targets
 
 setup: ## install what is missing: system packages (as root), .venv, LiveKit server, models
 	@sh tools/setup.sh
+
+# What only tests need.
+test-setup:
+	@sh tools/setup.sh tests
 
 demo: setup ## start the whole fleet, onboard a clinic, place a real phone call, judge what was heard (SEED=n repeats a run)
 	@$(fleet) demo $(if $(SEED),--seed $(SEED))
@@ -49,13 +53,13 @@ types: setup ## mypy, strict
 unit: setup ## tests without processes and sockets
 	@.venv/bin/pytest -q -m unit
 
-integration: setup ## tests against real PostgreSQL, NATS, Redis and LiveKit
+integration: test-setup ## tests against real PostgreSQL, NATS, Redis and LiveKit
 	@.venv/bin/pytest -q -m integration
 
 e2e: setup ## tests of the whole fleet through its public faces
 	@.venv/bin/pytest -q -m e2e
 
-test: lint types ## lint, types, and all tests
+test: test-setup lint types ## lint, types, and all tests
 	@.venv/bin/pytest -q -m unit
 	@.venv/bin/pytest -q -m integration
 	@.venv/bin/pytest -q -m e2e

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Makes this checkout runnable: Debian packages, the Python environment in .venv, LiveKit server, models.
 # Says what it installs and why. Writes to the checkout, to the cache folder and to the packages it names, nowhere else.
-# A second time it only compares a digest and looks for the programs.
+# With the argument `tests` also what only tests need. A second time it only compares a digest and looks for the programs.
 set -eu
 cd "$(dirname "$0")/.."
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/switchboard
@@ -37,6 +37,9 @@ install_packages() {
   need espeak-ng "the offline voice, and the voice of the demo's caller" have espeak-ng
   need baresip-core "the SIP phone that places the demo's call" has_baresip
   need ca-certificates "checks the servers that things are downloaded from" test -e /etc/ssl/certs/ca-certificates.crt
+  if [ "${1:-}" = tests ]; then
+    need chromium "opens the page of a demo call in a test (for tests only)" have chromium
+  fi
   if [ -z "$python" ]; then
     need python3 "everything here is Python 3.11 (another one can be named: PYTHON=/path/to/python3.11)" false
     need python3-venv "makes the environment in .venv" false
@@ -86,7 +89,7 @@ make_environment() {
   sh tools/install.sh
 }
 
-install_packages
+install_packages "$@"
 wanted=$(digest)
 up_to_date() { [ "$(cat "$stamp" 2>/dev/null)" = "$wanted" ] && usable_environment >/dev/null 2>&1; }
 if up_to_date && [ -e .venv/setup.check ] && sh .venv/setup.check; then
@@ -96,7 +99,7 @@ mkdir -p "$cache"
 # Two makes at a time: the second waits, then finds the work done.
 if have flock && [ -z "${SWITCHBOARD_SETUP_LOCKED:-}" ]; then
   export SWITCHBOARD_SETUP_LOCKED=1
-  exec flock "$cache/setup.lock" sh tools/setup.sh
+  exec flock "$cache/setup.lock" sh tools/setup.sh "$@"
 fi
 if ! up_to_date; then
   make_environment

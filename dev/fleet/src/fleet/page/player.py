@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from fleet.page.markup import Html, tag
 from fleet.page.sound import outline
-from fleet.page.story import Moment, Story
+from fleet.page.story import Story
 
 POINTS = 1200
 LANE = 100
@@ -121,19 +121,9 @@ def bands(story: Story) -> Iterator[Band]:
     """Stretches to be shaded: id, class, turn, start, end. An interruption goes across both sides."""
     for index, moment in enumerate(story.moments):
         for number, mark in enumerate(moment.marks):
-            yield f"b{index}-{number}", f"band {mark.side}", moment.label, mark.start, mark.end
-    for index, (moment, start, end) in enumerate(cuts(story.moments)):
-        yield f"x{index}", "cut", moment.label, start, end
-
-
-def cuts(moments: list[Moment]) -> Iterator[tuple[Moment, float, float]]:
-    """From where the caller spoke up to where the agent fell silent, for each interrupted turn."""
-    speech = [mark for moment in moments for mark in moment.marks if mark.side == "caller"]
-    for moment in moments:
-        for mark in moment.marks:
-            if mark.cut:
-                starts = [one.start for one in speech if mark.start < one.start <= mark.end]
-                yield moment, max(starts, default=mark.end), mark.end
+            yield f"b{index}-{number}", f"band {mark.whose}", moment.label, mark.start, mark.end
+    for index, mark in enumerate(story.cuts):
+        yield f"x{index}", "cut", mark.whose, mark.start, mark.end
 
 
 def geometry(story: Story) -> str:

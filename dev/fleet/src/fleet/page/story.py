@@ -10,6 +10,7 @@ from fleet.call import CallOutcome
 from fleet.dialogue import Exchange
 from fleet.page.sound import Sound, sound_of
 from fleet.view import Stage, stages, stages_since, turn_of
+from fleet.voice_activity import Utterance
 
 OFFLINE = (
     ("hearing", "pocketsphinx"),
@@ -30,11 +31,18 @@ class Facts:
     providers: tuple[tuple[str, str], ...] = OFFLINE
 
 
+NEAR = 1.0
+"""Seconds by which the agent's mark of the caller's last sound and that sound itself may differ."""
+
+
 @dataclass(frozen=True)
 class Mark:
-    """A stretch of one side's sound, in seconds from the recording's start. `cut`: it was interrupted at its end."""
+    """A stretch of the recording, in seconds from its start. `whose`: the side that speaks, or the turn that is cut.
 
-    side: str
+    `cut`: the caller spoke up before it was over.
+    """
+
+    whose: str
     start: float
     end: float
     cut: bool = False
@@ -52,11 +60,6 @@ class Moment:
     stages: list[Stage] = field(default_factory=list)
     by_ear: bool = True
 
-    @property
-    def said(self) -> str:
-        """What the caller really said, where the caller was ours; empty otherwise."""
-        return self.exchanges[-1].said if self.exchanges else ""
-
 
 @dataclass(frozen=True)
 class Story:
@@ -67,6 +70,8 @@ class Story:
     sound: Sound
     began: float
     moments: list[Moment]
+    cuts: list[Mark]
+    """From where the caller spoke up to where the agent fell silent, for each interrupted answer."""
 
     @property
     def record(self) -> CallRecord | None:
@@ -90,13 +95,52 @@ def tell(outcome: CallOutcome, facts: Facts) -> Story:
             left.append(exchange)
         else:
             asked.setdefault(turn.turn, []).append(exchange)
-    moments = [of_turn(turn, asked.get(turn.turn, []), began, sound.seconds) for turn in turns]
-    moments += [of_question(exchange, began) for exchange in left]
+    spoken = Spoken.of(outcome)
+    moments = [of_turn(turn, asked.get(turn.turn, []), began, sound.seconds, spoken) for turn in turns]
+    moments += [of_question(exchange, began, spoken) for exchange in left]
     moments.sort(key=lambda moment: moment.start)
-    return Story(facts, outcome, sound, began, moments)
+    return Story(facts, outcome, sound, began, moments, cuts(moments, spoken, began))
 
 
-def of_turn(turn: Turn, exchanges: list[Exchange], began: float, seconds: float) -> Moment:
+def cuts(moments: list[Moment], spoken: Spoken, began: float) -> list[Mark]:
+    """The interruptions. The record doesn't know when the caller spoke up; the sound does."""
+    found = []
+    for moment in moments:
+        for mark in moment.marks:
+            if mark.cut:
+                starts = [part.start - began for part in spoken.caller if mark.start < part.start - began <= mark.end]
+                found.append(Mark(moment.label, max(starts, default=mark.end), mark.end, cut=True))
+    return found
+
+
+@dataclass(frozen=True)
+class Spoken:
+    """What the sound itself says about who spoke when, in seconds since the epoch."""
+
+    caller: list[Utterance]
+    agent: list[Utterance]
+
+    @classmethod
+    def of(cls, outcome: CallOutcome) -> Spoken:
+        sides = (
+            [Utterance(part.start + outcome.offset, part.end + outcome.offset) for part in track.utterances()]
+            for track in (outcome.said, outcome.heard)
+        )
+        return cls(*sides)
+
+    def ended_near(self, moment: float) -> Utterance | None:
+        """The caller's utterance that ended at about this moment."""
+        near = [part for part in self.caller if abs(part.end - moment) <= NEAR]
+        return min(near, key=lambda part: abs(part.end - moment), default=None)
+
+    def answered_from(self, moment: float) -> float | None:
+        """When the agent was next heard to begin, before the caller spoke again."""
+        heard = next((part.start for part in self.agent if part.start >= moment), None)
+        again = next((part.start for part in self.caller if part.start >= moment), None)
+        return None if heard is None or (again is not None and again < heard) else heard
+
+
+def of_turn(turn: Turn, exchanges: list[Exchange], began: float, seconds: float, spoken: Spoken) -> Moment:
     """A recorded turn. Its stages count from the caller's last sound, or from the agent's mark of it when nobody measured."""
 
     def at(moment: datetime | None) -> float | None:
@@ -117,13 +161,18 @@ def of_turn(turn: Turn, exchanges: list[Exchange], began: float, seconds: float)
     if exchanges:
         moment.stages = stages(exchanges[-1], turn)
     elif times.speech_ended is not None:
-        moment.stages = stages_since(times.speech_ended.timestamp(), None, turn)
-        moment.by_ear = False
+        ended = times.speech_ended.timestamp()
+        uttered = spoken.ended_near(ended)
+        moment.by_ear = uttered is not None
+        heard = spoken.answered_from(uttered.end) if uttered else None
+        moment.stages = stages_since(uttered.end if uttered else ended, heard, turn)
     return moment
 
 
-def of_question(exchange: Exchange, began: float) -> Moment:
+def of_question(exchange: Exchange, began: float, spoken: Spoken) -> Moment:
     """A question that no recorded turn answers."""
-    moment = Moment("", None, [exchange], [], max(0.0, exchange.speech_ended - began))
+    uttered = spoken.ended_near(exchange.speech_ended)
+    start = uttered.start if uttered else exchange.speech_ended
+    moment = Moment("", None, [exchange], [], max(0.0, start - began))
     moment.stages = stages(exchange, None)
     return moment

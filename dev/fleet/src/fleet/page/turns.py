@@ -62,39 +62,36 @@ def cut_off(turn: Turn | None) -> bool:
 
 
 def caller(moment: Moment) -> Html | None:
-    """What the caller said, and what the agent's ear made of it."""
+    """What the caller said, and what the agent's ear made of it. Nobody wrote down what other callers really said."""
     readings = moment.turn.caller_said if moment.turn else []
-    if not moment.said and not readings:
+    told = [*dict.fromkeys(exchange.said for exchange in moment.exchanges)]
+    if not told and not readings:
         return None
-    best = readings[0].text if readings else ""
-    spoken = tag("p", tag("q", moment.said or best), class_="speech")
-    again = [e.said for e in moment.exchanges[:-1] if e.said != moment.said]
+    said = told or [readings[0].text]
+    ear = tag("p", "The agent's ear has no reading of it.", class_="quiet")
     return tag(
         "div",
-        tag("h4", "Caller"),
-        *(tag("p", tag("q", said), class_="speech") for said in again),
-        spoken,
-        readings_of(readings) if readings else tag("p", "The agent's ear has no reading of it.", class_="quiet"),
+        tag("h4", "Caller" if told else "Caller, as the agent's ear read it"),
+        *(tag("p", tag("q", text), class_="speech") for text in said),
+        readings_of(readings, known=bool(told)) if readings else ear,
         class_="side caller",
     )
 
 
-def readings_of(readings: list[Hypothesis]) -> Html:
+def readings_of(readings: list[Hypothesis], known: bool) -> Html:
     """What the ear read, best first; one line when there is only one reading."""
     best = readings[0]
-    line = join("heard as ", tag("q", best.text), " ", tag("data", f"{best.confidence:.2f}", value=best.confidence))
+    read = join("heard as ", tag("q", best.text), " ") if known else join("confidence ")
+    line = join(read, confidence(best))
     if len(readings) == 1:
         return tag("p", line, class_="reading")
-    rows = [
-        tag("li", tag("q", one.text), " ", tag("data", f"{one.confidence:.2f}", value=one.confidence))
-        for one in readings
-    ]
-    return tag(
-        "details",
-        tag("summary", line, tag("small", f"{len(readings)} readings")),
-        tag("ol", *rows),
-        class_="readings",
-    )
+    rows = [tag("li", tag("q", one.text), " ", confidence(one)) for one in readings]
+    summary = tag("summary", line, tag("small", f"{len(readings)} readings"))
+    return tag("details", summary, tag("ol", *rows), class_="readings")
+
+
+def confidence(reading: Hypothesis) -> Html:
+    return tag("data", f"{reading.confidence:.2f}", value=reading.confidence, title="confidence")
 
 
 def agent(turn: Turn) -> Html:
@@ -120,12 +117,12 @@ def sources(passages: list[PassageUsed]) -> Html:
     """The passages the answer could be made from; the one it was made from first, open and marked."""
     ordered = sorted(passages, key=lambda passage: (not passage.cited, -passage.score))
     cited = [passage for passage in ordered if passage.cited]
-    shown = [passage_of(passage) for passage in (cited or [])]
+    shown = [passage_of(passage) for passage in cited]
     rest = [passage_of(passage) for passage in ordered if not passage.cited]
     more = None
     if rest:
-        what = "more passages looked at" if cited else "passages looked at, none of them used"
-        more = tag("details", tag("summary", f"{len(rest)} {what}"), *rest)
+        count = f"{len(rest)} {'more ' if cited else ''}passage{'s' * (len(rest) > 1)} looked at"
+        more = tag("details", tag("summary", count if cited else f"{count}, none used"), *rest)
     return tag("div", tag("h4", "Source" if len(cited) == 1 else "Sources"), *shown, more, class_="side sources")
 
 
