@@ -33,6 +33,9 @@ _RESET = frozenset(
     }
 )
 _CUT_OFF = frozenset({"ClientPayloadError", "IncompleteRead", "IncompleteReadError"})
+_CLOSED_AS_IF_DONE = (1000, 1001)
+"""Closing codes of a WebSocket: plugins put them into the status."""
+
 _UNREADABLE = (json.JSONDecodeError, UnicodeError, KeyError, TypeError, ValueError, AttributeError)
 
 
@@ -54,13 +57,15 @@ def fault_of(error: BaseException) -> FaultKind:
         status = getattr(cause, "status_code", None) or getattr(cause, "status", None)
         if isinstance(status, int) and 400 <= status < 600:
             return "rate_limited" if status == 429 else "refused"
+        if status in _CLOSED_AS_IF_DONE:
+            return "cut_off"
         name = type(cause).__name__
         if name in _REFUSED:
             return "refused"
         if name in _CUT_OFF:
             return "cut_off"
         if name in _RESET or (isinstance(cause, APIStatusError) and not 400 <= cause.status_code < 600):
-            return "reset"  # plugins put a WebSocket's closing code into the status
+            return "reset"
         if isinstance(cause, _UNREADABLE):
             return "bad_answer"
     return "reset" if isinstance(error, APIConnectionError) else "bad_answer"

@@ -1,0 +1,66 @@
+"""The emulated providers, and the links of our chains on the real plugins."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import pytest_asyncio
+from emulators.server import Emulators
+from emulators.testing import KEY, admin, emulator_models, emulators
+from livekit.agents.utils import http_context
+from switchboard.contracts.providers import ProviderChoice, ProviderKind
+from switchboard.settings import ProviderEndpoint
+from voice_agent.adapters.plugins import Connections
+from voice_agent.offline.sound import EAR_RATE, Samples, through_telephone
+from voice_agent.offline.voice import VoiceSettings, read_wav
+
+__all__ = ["admin", "emulator_models", "emulators"]
+
+TEXTS = (
+    "# Price list\n| Treatment | Price |\n|---|---|\n| Velora peel | $129 |\n| Deep tissue massage | $95 |\n",
+    "Q: Where can I park?\nA: Parking is free behind the building.\n",
+)
+
+Build = Callable[..., tuple[ProviderChoice, ProviderEndpoint, float, Connections]]
+
+
+@pytest_asyncio.fixture
+async def wires() -> AsyncIterator[Connections]:
+    made = Connections(http_context._create_ssl_context())
+    yield made
+    await made.aclose()
+
+
+@pytest.fixture
+def link(emulators: Emulators, wires: Connections) -> Build:
+    """What a link is built of, for an endpoint of a kind at the emulators."""
+
+    def build(kind: ProviderKind, *, deadline: float = 5.0, name: str = "", **choice: Any) -> Any:
+        base = {"openai": "/v1", "deepgram": "", "elevenlabs": "/v1", "cartesia": ""}[kind]
+        endpoint = ProviderEndpoint.model_validate(
+            {"kind": kind, "base_url": emulators.url + base, "api_key": choice.pop("key", KEY)}
+        )
+        return ProviderChoice(endpoint=name or f"{kind}-main", **choice), endpoint, deadline, wires
+
+    return build
+
+
+@pytest.fixture(scope="session")
+def said() -> Callable[[str], Samples]:
+    """A sentence as it comes over a telephone, at the ear's rate."""
+
+    def say(text: str) -> Samples:
+        wav = subprocess.run(
+            VoiceSettings(voice="en-us").command(), input=text.encode() + b"\n", capture_output=True, check=True
+        ).stdout
+        samples, rate = read_wav(wav)
+        return np.asarray(through_telephone(samples, rate), np.int16)
+
+    return say
+
+
+RATE = EAR_RATE
