@@ -8,13 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fleet.api import SwitchboardApi
-from fleet.call import CallOutcome, agent_judge, judged_call
-from fleet.draw import Clinic
+from fleet.call import agent_judge
 from fleet.e2e import RunningFleet
-from fleet.judge import Judge
 from fleet.onboarding import AGENT_VOICE
-from fleet.process import FleetError
 from fleet.speech import Synthesizer
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="function"), pytest.mark.timeout(600)]
@@ -26,7 +22,7 @@ async def test_a_caller_hears_what_only_this_clinics_documents_say(running_fleet
     """PDF, FAQ, nothing, and an interruption, with prices drawn for this test; then record, trace and silence of logs."""
     async with running_fleet.clinic(seed=20261) as (api, clinic):
         judge = agent_judge(Synthesizer(tmp_path / "judge"), AGENT_VOICE)
-        outcome = await a_good_call(running_fleet, api, clinic, judge)
+        outcome = await running_fleet.good_call(api, clinic, judge)
 
         record = outcome.record
         assert record is not None
@@ -56,24 +52,6 @@ async def spans_of_a_job(fleet: RunningFleet) -> list[dict[str, Any]]:
         while not any(span["name"] == "call job" for span in read_spans(fleet)):
             await asyncio.sleep(0.1)
     return read_spans(fleet)
-
-
-async def a_good_call(fleet: RunningFleet, api: SwitchboardApi, clinic: Clinic, judge: Judge) -> CallOutcome:
-    """One judged call; when the ear had a bad one, the caller calls again, once. A wrong answer is never a bad call."""
-    try:
-        first = await judged_call(api, clinic, fleet.place(), judge, fleet.view)
-    except FleetError as error:
-        fleet.view.line(f"first call: {error}")
-    else:
-        if first.complaints() == []:
-            return first
-        said = " ".join(turn.agent_said for turn in first.record.turns) if first.record else ""
-        others = {f"{t.name} costs {u.price} dollars" for t in clinic.treatments for u in clinic.treatments if t != u}
-        assert not [wrong for wrong in others if wrong in said]
-        fleet.view.line(f"first call: {first.complaints()}")
-    second = await judged_call(api, clinic, fleet.place(), judge, fleet.view)
-    assert second.complaints() == []
-    return second
 
 
 def read_spans(fleet: RunningFleet) -> list[dict[str, Any]]:

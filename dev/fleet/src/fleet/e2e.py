@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +14,17 @@ from rich.console import Console
 from switchboard.http import client
 
 from fleet.api import SwitchboardApi
-from fleet.call import Phone
+from fleet.call import CallOutcome, Phone, judged_call
 from fleet.caller import Caller, PhoneLine, phone
 from fleet.draw import Clinic, draw_clinic
+from fleet.faults.line import Line
+from fleet.faults.voice import VoiceFaults
 from fleet.hosted import HostedSupervisor
-from fleet.layout import Layout, lay_out
+from fleet.judge import Judge
+from fleet.layout import DATABASE, Layout, lay_out
 from fleet.onboarding import Onboarded, onboard
 from fleet.ports import PortPool
+from fleet.process import FleetError
 from fleet.services import all_specs
 from fleet.view import View
 
@@ -34,23 +38,58 @@ class RunningFleet:
     ports: PortPool
     view: View
     folder: Path
+    voice: VoiceFaults
+    onboarded: dict[int, Onboarded] = field(default_factory=dict)
+    """By the clinic's seed: the same clinic comes in once."""
     calls: int = 0
 
-    def place(self) -> Phone:
-        """A folder of its own for each phone."""
+    def place(self, line: Line | None = None) -> Phone:
+        """A folder of its own for each phone; `line` is the way to the SIP bridge when it isn't the plain one."""
         self.calls += 1
         sip = self.layout.sip
-        return Phone(self.folder / f"phone-{self.calls}", sip.host, sip.port, self.ports)
+        return Phone(self.folder / f"phone-{self.calls}", sip.host, line.port if line else sip.port, self.ports)
+
+    @property
+    def database(self) -> str:
+        """The superuser's DSN: for faults only, never for looking at what a test is about."""
+        return self.layout.postgres.dsn(DATABASE)
 
     @asynccontextmanager
-    async def clinic(self, seed: int, *, number: str | None = None) -> AsyncIterator[tuple[SwitchboardApi, Clinic]]:
-        """A clinic that has gone live as a customer would, and its owner's API."""
-        clinic = draw_clinic(seed)
-        clinic = replace(clinic, number=number or free_number(seed))
-        async with SwitchboardApi.open(self.layout.api_url) as api:
-            made: Onboarded = await onboard(api, clinic, self.view.line)
-        async with SwitchboardApi.open(self.layout.api_url, made.api_key) as api:
+    async def clinic(
+        self, seed: int, *, number: str | None = None, drawn: Clinic | None = None
+    ) -> AsyncIterator[tuple[SwitchboardApi, Clinic]]:
+        """A clinic (that of the seed unless another is given) that has gone live as a customer would, and its API."""
+        clinic = drawn or draw_clinic(seed)
+        clinic = replace(clinic, number=number or free_number(clinic.seed))
+        if clinic.seed not in self.onboarded:
+            async with SwitchboardApi.open(self.layout.api_url) as api:
+                self.onboarded[clinic.seed] = await onboard(api, clinic, self.view.line)
+        async with SwitchboardApi.open(self.layout.api_url, self.onboarded[clinic.seed].api_key) as api:
             yield api, clinic
+
+    async def good_call(
+        self, api: SwitchboardApi, clinic: Clinic, judge: Judge, line: Line | None = None
+    ) -> CallOutcome:
+        """The demo's call without a complaint; when the ear had a bad one, the caller calls again, once.
+
+        A wrong answer is never a bad call.
+        """
+        try:
+            first = await judged_call(api, clinic, self.place(line), judge, self.view)
+        except FleetError as error:
+            self.view.line(f"first call: {error}")
+        else:
+            if first.complaints() == []:
+                return first
+            said = " ".join(turn.agent_said for turn in first.record.turns) if first.record else ""
+            others = {
+                f"{t.name} costs {u.price} dollars" for t in clinic.treatments for u in clinic.treatments if t != u
+            }
+            assert not [wrong for wrong in others if wrong in said]
+            self.view.line(f"first call: {first.complaints()}")
+        second = await judged_call(api, clinic, self.place(line), judge, self.view)
+        assert second.complaints() == []
+        return second
 
     @asynccontextmanager
     async def phone(self, caller_number: str = "+15557777777") -> AsyncIterator[tuple[Caller, Phone]]:
@@ -80,8 +119,9 @@ def running_fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningF
     host = HostedSupervisor(folder)
     try:
         with PortPool() as ports:
-            layout = lay_out(folder, ports)
+            voice = VoiceFaults(folder / "faults")
+            layout = lay_out(folder, ports, voice.programs)
             host.start(*all_specs(layout))
-            yield RunningFleet(layout, host, ports, View(Console(width=160)), folder)
+            yield RunningFleet(layout, host, ports, View(Console(width=160)), folder, voice)
     finally:
         host.close()

@@ -41,6 +41,8 @@ class Layout:
     livekit: LiveKitServer
     sip: SipBridge
     http_ports: dict[str, int] = field(default_factory=dict)
+    programs: Path | None = None
+    """A folder whose programs the voice agent finds before the system's (the faults of tests)."""
 
     @property
     def api_url(self) -> str:
@@ -51,7 +53,7 @@ class Layout:
         return self.folder / "logs"
 
 
-def lay_out(folder: Path, ports: PortPool) -> Layout:
+def lay_out(folder: Path, ports: PortPool, programs: Path | None = None) -> Layout:
     """Chooses ports and secrets for a fleet in `folder`; what is there already (data, secrets) is used again."""
     secrets = FleetSecrets.kept_in(folder / "secrets.json")
     http_ports = {name: ports.one() for name in SERVICES}
@@ -77,4 +79,5 @@ def lay_out(folder: Path, ports: PortPool) -> Layout:
         livekit=livekit,
         sip=make_sip_bridge(folder / "sip", (ports.one(), ports.one()), rtp, livekit, redis_livekit),
         http_ports=http_ports,
+        programs=programs,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 from collections.abc import Callable
 
@@ -109,6 +110,8 @@ def service(layout: Layout, name: str) -> ProcessSpec:
     }
     for part in needs:
         env |= fragment(layout, name, part)
+    if name == "voice-agent" and layout.programs is not None:
+        env["PATH"] = f"{layout.programs}:{os.environ['PATH']}"
     # The voice agent's jobs speak to the bus only when a call comes, and it takes longest to start.
     after = [layout.nats.spec.name, *([] if name == "voice-agent" else [TOPOLOGY])]
     if "database" in needs:
