@@ -2,7 +2,7 @@
 # Every target first runs the set-up, which takes no time when there is nothing to do.
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup test-setup demo up down status logs call test lint types unit integration e2e lock
+.PHONY: help setup test-setup demo up down status logs call test lint types unit integration e2e prove lock
 
 python := .venv/bin/python
 fleet := $(python) -m fleet
@@ -58,6 +58,10 @@ integration: test-setup ## tests against real PostgreSQL, NATS, Redis and LiveKi
 
 e2e: setup ## tests of the whole fleet through its public faces
 	@.venv/bin/pytest -q -m e2e
+
+prove: setup ## the long forms of what CI runs shortly: ten runs of two clinics at once, 2,000 mutated SIP messages
+	@TWO_CLINICS_RUNS=10 .venv/bin/pytest -q -s tests/e2e/test_two_clinics.py
+	@SIP_MUTATIONS=2000 .venv/bin/pytest -q -m integration dev/sip-node/tests/test_contract_mutated.py
 
 test: test-setup lint types ## lint, types, and all tests
 	@.venv/bin/pytest -q -m unit
