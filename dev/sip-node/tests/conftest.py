@@ -7,6 +7,7 @@ import secrets
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Generator
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -18,14 +19,18 @@ from fleet.files import write_private
 from fleet.hosted import HostedSupervisor
 from fleet.probes import http_ok
 from fleet.process import ProcessSpec
-from fleet.servers import LiveKitServer, RedisServer
+from fleet.servers import LiveKitServer, RedisServer, make_livekit, make_redis
 from sip_node.testing.bridge import Bridge, Line, LiveKitAccess, OpenLine
 from sip_node.testing.outbound import OpenOutbound, OutboundLine
 from sip_node.testing.record import NODE as NODE_NAME
 from sip_node.testing.record import REAL as REAL_NAME
 from sip_node.testing.record import Observation, Records
+from sip_node.testing.webhooks import WebhookReceiver
 
 REAL = os.environ.get("LIVEKIT_SIP_BIN", "")
+IMPATIENT: dict[str, Any] = {"media_timeout": "1500ms", "media_timeout_initial": "2500ms"}
+# Calls out go to any bridge of LiveKit's cluster, which has no name: only the one under test may take them.
+ASIDE: dict[str, Any] = {"cluster_id": "aside"}
 OBSERVED = pytest.StashKey[Observation]()
 SEEN = pytest.StashKey[list[Observation]]()
 
@@ -138,7 +143,7 @@ def node(
     """Always the node, for what only it does."""
     if not bridge.real:
         return bridge
-    return start_bridge(server_host, server_host.folder, livekit_server, livekit_redis)
+    return start_bridge(server_host, server_host.folder, livekit_server, livekit_redis, **ASIDE)
 
 
 @pytest.fixture(scope="session")
@@ -152,8 +157,8 @@ def impatient_bridge(
         livekit_server,
         livekit_redis,
         real=REAL,
-        media_timeout="1500ms",
-        media_timeout_initial="2500ms",
+        **IMPATIENT,
+        **ASIDE,
     )
 
 
@@ -164,7 +169,8 @@ def own_bridge(
     """Starts a bridge for one test, with settings of its own."""
 
     def start(server: LiveKitServer = livekit_server, redis: RedisServer = livekit_redis, **settings: Any) -> Bridge:
-        return start_bridge(own_servers, own_servers.folder, server, redis, real=REAL, **settings)
+        shared = ASIDE if server is livekit_server else {}
+        return start_bridge(own_servers, own_servers.folder, server, redis, real=REAL, **shared, **settings)
 
     return start
 
@@ -176,9 +182,33 @@ def own_node(
     """Starts a node for one test, with settings of its own."""
 
     def start(**settings: Any) -> Bridge:
-        return start_bridge(own_servers, own_servers.folder, livekit_server, livekit_redis, **settings)
+        return start_bridge(own_servers, own_servers.folder, livekit_server, livekit_redis, **ASIDE, **settings)
 
     return start
+
+
+@dataclass
+class Hooked:
+    """A bridge alone on a LiveKit server that sends webhooks."""
+
+    bridge: Bridge
+    hooks: WebhookReceiver
+
+
+@pytest_asyncio.fixture
+async def hooked(own_servers: HostedSupervisor, own_bridge: Callable[..., Bridge]) -> AsyncIterator[Hooked]:
+    """An impatient bridge (see above) with a server and a Redis for one test."""
+    host = own_servers
+    redis = make_redis(host.folder / "redis", host.ports.one(), secrets.token_urlsafe(18), name="hook-redis")
+    keys, port = ("devkey", secrets.token_hex(24)), host.ports.one()
+    hooks = WebhookReceiver(*keys)
+    await hooks.start(port)
+    ports = (host.ports.one(), host.ports.one(), host.ports.one())
+    urls = (f"http://127.0.0.1:{port}/",)
+    server = make_livekit(host.folder / "lk", ports, keys, redis, webhooks=urls, name="hook-livekit")
+    await host.astart(redis.spec, server.spec)
+    yield Hooked(own_bridge(server=server, redis=redis, **IMPATIENT), hooks)
+    await hooks.close()
 
 
 @pytest_asyncio.fixture

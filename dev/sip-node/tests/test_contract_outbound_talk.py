@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+from typing import Any
 
 import pytest
 from livekit import api
@@ -62,9 +63,9 @@ async def test_longest_call(bridge: Bridge, open_outbound: OpenOutbound) -> None
     assert statuses(talk.agent) == ["dialing", "ringing", "active", "hangup"]
 
 
-async def test_callee_without_audio(impatient_bridge: Bridge, open_outbound: OpenOutbound) -> None:
+async def test_callee_without_audio(hooked: Any, open_outbound: OpenOutbound) -> None:
     """BYE after media_timeout_initial without a packet; the status stays active."""
-    line = await open_outbound(impatient_bridge)
+    line = await open_outbound(hooked.bridge)
     agent = await line.agent(hertz=700)
     dialled = line.dial(wait_until_answered=True)
     invite = await line.callee.rings()

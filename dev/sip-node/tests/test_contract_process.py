@@ -13,6 +13,7 @@ from fleet.servers import make_livekit, make_redis
 from livekit import api
 from livekit.protocol.room import RoomConfiguration
 from sip_node.testing.bridge import Bridge, OpenLine
+from sip_node.testing.record import Observation
 from sip_node.testing.uac import sdp_offer
 
 pytestmark = pytest.mark.integration
@@ -28,9 +29,12 @@ async def health_becomes(bridge: Bridge, code: int) -> str:
     return answer[1]
 
 
-async def test_health(bridge: Bridge) -> None:
+async def test_health(bridge: Bridge, observed: Observation) -> None:
     """200 with the text OK."""
-    assert await bridge.health() == (200, "OK")
+    observed.real = bridge.real
+    answer = await bridge.health()
+    observed.note("health", answer)
+    assert answer == (200, "OK")
 
 
 async def test_room_config_of_the_rule_dispatches_the_agent(bridge: Bridge, open_line: OpenLine) -> None:

@@ -83,6 +83,35 @@ async def test_digest_wrong_answer(bridge: Bridge, open_line: OpenLine, username
     assert await line.participants() == []
 
 
+async def test_address_of_the_trunk(bridge: Bridge, open_line: OpenLine) -> None:
+    """A caller at one of the trunk's allowed_addresses is taken without credentials; from elsewhere the call matches no
+    trunk: 100, 180, silence."""
+    line = await open_line(bridge, trunk={"allowed_addresses": ["127.0.0.1/32"]})
+    await line.agent(hertz=700)
+    stranger = await line.caller(socket_ip="127.0.0.2")
+    stranger.invite(OFFER)
+    await stranger.response(180)
+    known = await line.caller(user="15556660000")
+    known.invite(OFFER)
+    assert (await known.answered()).status == 200
+    with pytest.raises(TimeoutError):
+        await stranger.response(200, 699, timeout=1.5)
+    assert await line.participants() == ["agent", "sip_15556660000"]
+
+
+async def test_address_and_credentials(bridge: Bridge, open_line: OpenLine) -> None:
+    """A trunk with both asks for the credentials at the right address, and isn't matched from another one."""
+    trunk = {"allowed_addresses": ["127.0.0.1/32"], "auth_username": "bob", "auth_password": "s3cret"}
+    line = await open_line(bridge, trunk=trunk)
+    stranger = await line.caller(socket_ip="127.0.0.2")
+    stranger.invite(OFFER)
+    await stranger.response(180)
+    known = await line.caller()
+    known.invite(OFFER)
+    assert (await known.answered()).status == 407
+    assert stranger.statuses() == [100, 180]
+
+
 async def test_options_and_other_methods(bridge: Bridge, open_line: OpenLine) -> None:
     """OPTIONS 200; REGISTER, INFO, SUBSCRIBE, MESSAGE, UPDATE, PRACK, REFER, PUBLISH and invented ones 405."""
     line = await open_line(bridge)

@@ -68,7 +68,7 @@ class Node:
         self._clock.start()
         await self._open_http()
         await self.server.endpoint.start(self._config.listen_ip, self._config.bound_sip_port)
-        await self._bus.start(*self._internal.methods())
+        await self._bus.start(*self._internal.methods(self._config.cluster_id))
         log.info("sip node ready", port=self._config.bound_sip_port, announced=self._config.sip_port)
         await self._stopping.wait()
         await self._drain()
@@ -82,13 +82,14 @@ class Node:
         log.info("sip node stopped")
 
     def stop(self) -> None:
-        """Finish the calls, then return from `run`; as livekit-sip on SIGTERM, calls that come meanwhile are taken."""
+        """Finish the calls, then return from `run`; as livekit-sip on SIGTERM, calls in that come meanwhile are taken."""
+        self._internal.stopping = True
         self._stopping.set()
 
     def kill(self) -> None:
         """End the calls now, then return from `run`."""
         self._kill.set()
-        self._stopping.set()
+        self.stop()
 
     async def _drain(self) -> None:
         drained = asyncio.create_task(self.server.drained())

@@ -16,7 +16,7 @@ from sip_node.logs import call_key
 from sip_node.outbound import OutboundCall, new_outbound_info
 from sip_node.outbound_request import OutboundRequest, read_request
 from sip_node.psrpc import messages
-from sip_node.psrpc.server import Method, ServiceError
+from sip_node.psrpc.server import ANY_TOPIC, Method, ServiceError
 from sip_node.server import SipServer
 from sip_node.sip.dialog import LocalIdentity
 from sip_node.sip.outbound_dialog import OutboundDialog
@@ -27,23 +27,32 @@ _TRANSFER_S: Final = 120.0
 
 
 class SipInternal:
-    """What LiveKit asks of the node. `now_ns` is the wall clock in nanoseconds."""
+    """What LiveKit asks of the node. `now_ns` is the wall clock in nanoseconds. While `stopping`, calls out are left to
+    others; transfers go on."""
 
     def __init__(
         self, server: SipServer, services: CallServices, local: LocalIdentity, now_ns: Callable[[], int]
     ) -> None:
         self._server, self._services, self._local, self._now_ns = server, services, local, now_ns
         self._transfers: dict[str, tuple[str, asyncio.Task[None]]] = {}
+        self.stopping = False
 
-    def methods(self) -> tuple[Method, ...]:
+    def methods(self, cluster: str) -> tuple[Method, ...]:
+        """What is served; calls out only for `cluster`, which a LiveKit server that knows no clusters leaves empty."""
         return (
-            Method("CreateSIPParticipant", messages.CreateSIPParticipantRequest, self.create, lambda _: True),
+            Method(
+                "CreateSIPParticipant",
+                messages.CreateSIPParticipantRequest,
+                self.create,
+                lambda _: not self.stopping,
+                cluster,
+            ),
             Method(
                 "TransferSIPParticipant",
                 messages.TransferSIPParticipantRequest,
                 self.transfer,
                 lambda body: self._server.leg(body.sip_call_id) is not None,
-                by_topic=True,
+                ANY_TOPIC,
             ),
         )
 

@@ -18,7 +18,7 @@ from sip_node.psrpc.client import REQUEST_TIMEOUT_S, RpcError, channel, connect
 log = structlog.get_logger()
 
 _RETRY_S: Final = 0.5
-_ANY_TOPIC: Final = "*"
+ANY_TOPIC: Final = "*"
 
 
 class ServiceError(Exception):
@@ -32,14 +32,14 @@ class ServiceError(Exception):
 
 @dataclass(frozen=True)
 class Method:
-    """One method. `handle` gets the request and its deadline in nanoseconds of the wall clock. A method `by_topic` is
-    asked for by the topic its request names (`topic_of`) and answers only where `wants` agrees."""
+    """One method. `handle` gets the request and its deadline in nanoseconds of the wall clock. It is asked for under
+    `topic` (none when empty, any when `*`) and answers only where `wants` agrees."""
 
     name: str
     request: Any
     handle: Callable[[Any, int], Awaitable[Any]]
     wants: Callable[[Any], bool]
-    by_topic: bool = False
+    topic: str = ""
 
 
 class RpcServer:
@@ -87,10 +87,10 @@ class RpcServer:
     async def _subscribe(self, subscription: Any, method: Method) -> None:
         # One pattern stands for the topics of all calls there ever are; who isn't asked for stays silent.
         for kind in ("REQ", "RCLAIM"):
-            if method.by_topic:
-                await subscription.psubscribe(f"{channel(self._service, method.name)}|{_ANY_TOPIC}|{kind}")
+            if method.topic == ANY_TOPIC:
+                await subscription.psubscribe(f"{channel(self._service, method.name)}|{ANY_TOPIC}|{kind}")
             else:
-                await subscription.subscribe(channel(self._service, method.name, kind))
+                await subscription.subscribe(channel(self._service, method.name, method.topic, kind))
 
     def _deliver(self, item: Any) -> None:
         try:

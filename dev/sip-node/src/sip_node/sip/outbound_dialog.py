@@ -51,6 +51,7 @@ class OutboundDialog(Dialog):
         self._dialled = Dialled("", "", "", ("", 0))
         self._own = ""
         self._watching: set[asyncio.Task[None]] = set()
+        self._cancelled = 0
 
     def dial(self, dialled: Dialled) -> None:
         """Who `invite` will call."""
@@ -85,10 +86,11 @@ class OutboundDialog(Dialog):
         self._endpoint.send(*self._ack_for(self.answer, branch))
 
     def drop(self) -> None:
-        """Nothing more is sent, and answers to the INVITE are of no interest."""
+        """Nothing more is sent; answers to the INVITE are of no interest unless it was cancelled, see `_after_cancel`."""
         super().drop()
         for cseq in range(1, self._next_cseq):
-            self._endpoint.forget(self._branch(cseq))
+            if cseq != self._cancelled:
+                self._endpoint.forget(self._branch(cseq))
 
     def _branch(self, cseq: int) -> str:
         return f"{MAGIC_COOKIE}.{self.local_tag}.{cseq}"
@@ -177,6 +179,7 @@ class OutboundDialog(Dialog):
     def _cancel(self, cseq: int, transaction: InviteTransaction) -> None:
         # livekit-sip sends CANCEL whether or not anything was answered yet.
         transaction.stop()
+        self._cancelled = cseq
         self._endpoint.send(self._hop("CANCEL", cseq, self._dialled.remote), self._dialled.destination)
         task = asyncio.create_task(self._after_cancel(cseq, transaction), name="cancelled-invite")
         self._watching.add(task)

@@ -167,8 +167,8 @@ class Line:
         return agent
 
     async def caller(self, **fields: Any) -> Caller:
-        """A caller on a port of its own, for this line's number."""
-        socket = await SipSocket.open()
+        """A caller on a port of its own (at `socket_ip`), for this line's number."""
+        socket = await SipSocket.open(fields.pop("socket_ip", "127.0.0.1"))
         self.opened.append(socket)
         caller = Caller(socket, self.sip, fields.pop("number", self.number), **fields)
         self.callers.append(caller)

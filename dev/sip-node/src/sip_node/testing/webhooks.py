@@ -20,6 +20,7 @@ class WebhookReceiver:
         self._receiver = api.WebhookReceiver(api.TokenVerifier(key, secret))
         self._runner: web.AppRunner | None = None
         self._changed = asyncio.Event()
+        self._kinds: dict[str, str] = {}
         self.events: list[tuple[str, str]] = []
         self.reasons: list[str] = []
 
@@ -52,7 +53,12 @@ class WebhookReceiver:
     async def _take(self, request: web.Request) -> web.Response:
         # A body that isn't LiveKit's own is an error of the test's, and raises here.
         event: Any = self._receiver.receive(await request.text(), request.headers["Authorization"])
-        kind = _KINDS.get(event.participant.kind, "other") if event.HasField("participant") else ""
+        kind, who = "", event.participant.identity
+        if event.HasField("participant"):
+            # The events of tracks name the participant but not its kind.
+            if event.event == "participant_joined":
+                self._kinds[who] = _KINDS.get(event.participant.kind, "other")
+            kind = self._kinds.get(who, "unknown")
         self.events.append((event.event, kind))
         if event.event == "participant_left" and kind == "sip":
             self.reasons.append(_reason(event.participant.disconnect_reason))
