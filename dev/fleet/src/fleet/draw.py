@@ -61,7 +61,7 @@ TOPICS = (
     Topic(
         "How can I pay?",
         "You can pay with any card or in cash at the {value} desk, and we send the receipt by email.",
-        ("front", "garden", "green", "second", "corner"),
+        ("main", "garden", "green", "second", "corner"),
         ("how can i pay",),
     ),
 )
