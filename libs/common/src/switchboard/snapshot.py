@@ -154,6 +154,10 @@ class SnapshotBook:
             return None
         return self._by_tenant.get(tenant_id)
 
+    def owners(self, number: str) -> tuple[UUID, ...]:
+        """Whose number it is, on whichever trunk and carrier account."""
+        return tuple(sorted(self._by_number.get(number, ())))
+
     def match(self, number: str, trunk: str | None, carrier_account: str | None) -> NumberMatch:
         """The tenant that ``number`` belongs to on this very trunk and carrier account, compared exactly."""
         owners = self._by_number.get(number, set())

@@ -301,10 +301,13 @@ async def test_search(gateway: RunningGateway, peers: Peers, tenant: Tenant) -> 
         similarity=0.25,
     )
     timings = documents.SearchTimings(embed_ms=1.5, query_ms=2.5)
-    peers.answer(documents.SEARCH, documents.SearchReply(passages=(passage,), timings=timings))
+    away = ProviderFault(stage="embeddings", endpoint="openai-main", fault="timeout")
+    peers.answer(documents.SEARCH, documents.SearchReply(passages=(passage,), timings=timings, faults=(away,)))
 
     response = await gateway.http.post("/v1/search", json={"query": "cleaning?"}, headers=tenant.headers)
 
     assert response.json()["passages"][0]["text"] == "Cleaning 60 euros"
     assert response.json()["timings"] == {"embed_ms": 1.5, "query_ms": 2.5}
+    told = {"stage": "embeddings", "endpoint": "openai-main", "fault": "timeout", "served_by": None}
+    assert response.json()["faults"] == [told]
     assert peers.asked_for(documents.SEARCH)[0].body.queries == ("cleaning?",)

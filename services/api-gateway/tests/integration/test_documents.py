@@ -31,6 +31,7 @@ def view(body: documents.RegisterDocument) -> documents.DocumentView:
         media_type=body.media_type,
         size=body.size,
         status=documents.DocumentStatus.UPLOADED,
+        embeddings="openai-main",
         uploaded_at=NOW,
         updated_at=NOW,
     )
@@ -57,6 +58,7 @@ async def test_an_upload_rests_sealed_and_is_registered(
     body = response.json()
     assert (body["name"], body["media_type"], body["status"]) == ("Precios.pdf", "application/pdf", "uploaded")
     assert body["status_url"] == response.headers["location"] == f"/v1/documents/{body['document_id']}"
+    assert body["embeddings"] == "openai-main"
     sent = peers.asked_for(documents.REGISTER)[0].body
     assert sent.sha256 == hashlib.sha256(PDF).hexdigest()
     (blob,) = stored(blob_folder)

@@ -72,7 +72,8 @@ async def compose(process: service.Service[Settings]) -> ASGIApp:
     reembedding = Reembedding(documents, choices, embedders, book.tenants, process.clock)
     process.background("outbox relay", Relay(db, "knowledge", bus, process.clock.monotonic).run())
     await DocumentHandlers(documents).serve(bus)
-    await SearchHandlers(Retrieval(db, embedders, choices, process.clock)).serve(bus)
+    retrieval = Retrieval(db, embedders, choices, process.clock, rest_s=settings.search.provider_rest_s)
+    await SearchHandlers(retrieval).serve(bus)
     bus.consume({ConfigurationPublished: ConfigurationHandlers(reembedding, book.at_least).published})
     process.background("re-embedding", reembedding.run(settings.reembedding.sweep_s))
     return Litestar(

@@ -37,6 +37,14 @@ class ReembeddingSettings(Fragment):
     sweep_s: float = Field(600.0, ge=0.05, le=86_400, description="seconds between two looks for documents elsewhere")
 
 
+class SearchSettings(Fragment):
+    """Answering queries."""
+
+    provider_rest_s: float = Field(
+        5.0, ge=0, le=600, description="seconds for which a provider of embeddings that failed a query is left alone"
+    )
+
+
 class Settings(ServiceSettings):
     database: DatabaseSettings
     nats: NatsSettings
@@ -45,4 +53,5 @@ class Settings(ServiceSettings):
     embeddings: EmbeddingSettings
     operators: OperatorSettings
     providers: ProviderSettings = ProviderSettings()
+    search: SearchSettings = Field(default_factory=lambda: SearchSettings.model_validate({}))
     reembedding: ReembeddingSettings = Field(default_factory=lambda: ReembeddingSettings.model_validate({}))

@@ -139,6 +139,10 @@ async def test_words_alone_find_what_a_failing_provider_does_not(
     assert [str(passage.text) for passage in reply.passages] == [ROWS[1]]
     assert reply.faults == (ProviderFault(stage="embeddings", endpoint="main", fault=fault),)
     assert len(provider.asked) == tries
+    provider.failing = None
+    again = await ask(retrieval, tenant, "what is a brow lift")
+    assert again.faults == reply.faults, "it is left alone for a while, and that is said too"
+    assert len(provider.asked) == tries
 
 
 async def test_a_provider_gets_no_more_time_than_the_request_has(
@@ -153,6 +157,7 @@ async def test_a_provider_gets_no_more_time_than_the_request_has(
     assert provider.asked == []
     assert [fault.fault for fault in reply.faults] == ["timeout"]
     assert str(reply.passages[0].text) == ROWS[1]
+    assert (await ask(retrieval, tenant, "brow lift")).faults == (), "no reason to leave the provider alone"
 
 
 async def test_an_endpoint_that_operators_have_removed_is_named_and_searches_go_on(

@@ -12,12 +12,14 @@ import sys
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
 from uuid import UUID
 
 from switchboard.blobs import Blobs, key
 from switchboard.bus import Bus
+from switchboard.bus.topology import SNAPSHOTS
 from switchboard.contracts.base import Actor, Service
 from switchboard.contracts.documents import (
     GET_DOCUMENT,
@@ -30,8 +32,12 @@ from switchboard.contracts.documents import (
     Search,
     SearchReply,
 )
+from switchboard.contracts.providers import ProviderChains, ProviderChoice
+from switchboard.contracts.snapshot import AgentConfiguration, TenantSnapshot, TenantStatus
+from switchboard.contracts.tenants import ConfigurationPublished
 from switchboard.sealed import Sealed
 from switchboard.settings import NatsSettings, SealingSettings
+from switchboard.snapshot import SnapshotWriter
 from switchboard.testing.database import MigratedDatabase
 
 OPERATORS_TOKEN = "operators-token-of-the-tests"  # noqa: S105 - only these processes know it
@@ -74,6 +80,7 @@ class Clinic:
 
     tenant_id: UUID
     bus: Bus
+    tenants: Bus
     blobs: Blobs
 
     @classmethod
@@ -81,7 +88,7 @@ class Clinic:
         """A new tenant with its data key; ``tenants`` is tenant-svc's connection."""
         tenant_id = gateway.ids.new()
         await tenants.keyring.publish(tenant_id, tenants.keyring.create(tenant_id))
-        return cls(tenant_id, gateway, blobs)
+        return cls(tenant_id, gateway, tenants, blobs)
 
     def actor(self, *roles: str) -> Actor:
         return Actor(kind="user", id=uuid.uuid4().hex, tenant_id=self.tenant_id, roles=roles or ("owner",))
@@ -113,6 +120,30 @@ class Clinic:
             while True:
                 view = await self.document(document_id)
                 if view.status in ENDS:
+                    return view
+                await asyncio.sleep(0.1)
+
+    async def publish(self, version: int, embeddings: ProviderChoice | None) -> None:
+        """What tenant-svc does when the clinic publishes: the snapshot, and the fact that tells of it."""
+        now = datetime.now(UTC)
+        snapshot = TenantSnapshot(
+            tenant_id=self.tenant_id,
+            version=version,
+            published_at=now,
+            status=TenantStatus.LIVE,
+            name="Clinica",
+            time_zone="UTC",
+            agent=AgentConfiguration(providers=ProviderChains(embeddings=embeddings)),
+        )
+        await SnapshotWriter(self.tenants.bucket(SNAPSHOTS), self.blobs).publish(snapshot)
+        await self.tenants.publish_fact(ConfigurationPublished(tenant_id=self.tenant_id, at=now, version=version))
+
+    async def embedded(self, document_id: UUID, by: str, seconds: float = 60.0) -> DocumentView:
+        """The document once it is indexed with vectors of the endpoint ``by``."""
+        async with asyncio.timeout(seconds):
+            while True:
+                view = await self.document(document_id)
+                if view.status is DocumentStatus.INDEXED and view.embeddings == by:
                     return view
                 await asyncio.sleep(0.1)
 

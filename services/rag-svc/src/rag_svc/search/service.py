@@ -19,15 +19,19 @@ from switchboard.contracts.documents import (
 )
 from switchboard.contracts.providers import ProviderFault
 from switchboard.db import Database
-from switchboard.embeddings import Embedders, EmbeddingFailed
+from switchboard.embeddings import Embedders, EmbeddingFailed, endpoint_of
 from switchboard.sealed import Sealed
 
 from rag_svc.embedding.models import Choices
+from rag_svc.embedding.resting import Resting
 from rag_svc.search import repository
 from rag_svc.search.fusion import Ranking, fuse, query_weight
 
 CANDIDATES = 20
 """How deep each ranking goes before they are fused."""
+
+REST_S = 5.0
+"""For which a provider that has failed a query is not asked again."""
 
 RESERVE_S = 0.25
 """Kept of a request's time for the database, whatever a provider takes."""
@@ -39,7 +43,10 @@ MAX_SPEECH_BYTES = 400_000
 class Retrieval:
     """Every method takes the tenant that the caller has been checked for."""
 
-    def __init__(self, db: Database, embedders: Embedders, choices: Choices, clock: Clock) -> None:
+    def __init__(
+        self, db: Database, embedders: Embedders, choices: Choices, clock: Clock, *, rest_s: float = REST_S
+    ) -> None:
+        self._resting = Resting(clock, rest_s)
         self._db = db
         self._embedders = embedders
         self._choices = choices
@@ -81,11 +88,18 @@ class Retrieval:
 
         async def one(space: str) -> list[Vector] | ProviderFault:
             own = self._choices.deadline_s(tenant_id, space)
+            seconds = own if left is None else min(own, left)
+            # That this request has no time left is not the provider's fault, and no reason to let it rest.
+            skipped = "timeout" if seconds <= 0 and space != self._embedders.offline else self._resting.fault(space)
+            if skipped is not None:
+                return ProviderFault(stage="embeddings", endpoint=endpoint_of(space), fault=skipped)
             try:
-                seconds = max(0.0, own if left is None else min(own, left))
-                return [Vector(vector) for vector in await self._embedders.embed(space, queries, seconds)]
+                made = await self._embedders.embed(space, queries, seconds)
             except EmbeddingFailed as failure:
+                self._resting.failed(space, failure.fault)
                 return ProviderFault(stage="embeddings", endpoint=failure.endpoint, fault=failure.fault)
+            self._resting.answered(space)
+            return [Vector(vector) for vector in made]
 
         found = dict(zip(spaces, await asyncio.gather(*(one(space) for space in spaces)), strict=True))
         vectors = {space: made for space, made in found.items() if not isinstance(made, ProviderFault)}
