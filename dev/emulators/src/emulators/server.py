@@ -76,6 +76,8 @@ class Emulators:
 
     async def __aenter__(self) -> Self:
         config = self._config
+        if config.acoustic is not None and not config.acoustic.is_dir():
+            raise FileNotFoundError(f"acoustic: there is no folder {config.acoustic}; make setup makes it")
         behaviours, record, voices = Behaviours(), Record(self._clock), Voices()
         context = Context(config.key, behaviours, record, self._clock, random.Random(config.seed))
         model = await asyncio.to_thread(MiniLm.open, config.embeddings)

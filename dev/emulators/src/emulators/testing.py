@@ -1,6 +1,6 @@
 """Fixtures for tests of anything that calls a provider. A tests folder imports them in its conftest.
 
-``emulator_models`` takes a few seconds, once a session; ``emulators`` is fresh for each test; ``admin`` sets its behaviour.
+``emulators`` is fresh for each test, ``admin`` sets its behaviour. The models are those that set-up made.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from switchboard.embeddings.build import build
-from voice_agent.offline.adapt import Recipe, adapt
+from fleet.models import ACOUSTIC, EMBEDDINGS, Model
+from fleet.setup import install_model
 
 from emulators.client import EmulatorsClient
 from emulators.server import Config, Emulators
@@ -32,11 +32,16 @@ class Models:
 
 @pytest.fixture(scope="session")
 def emulator_models(tmp_path_factory: pytest.TempPathFactory) -> Models:
-    """MiniLM, and an ear adapted with a tenth of the real recipe's work: good enough for clear speech."""
-    folder = tmp_path_factory.mktemp("emulators")
-    build(folder / "minilm")
-    adapt(folder / "acoustic", Recipe(sentences=40, voices=("en-us", "en-gb")))
-    return Models(folder / "minilm", folder / "acoustic", folder / "words")
+    """MiniLM and an adapted ear, as set-up makes them."""
+    return Models(_made(EMBEDDINGS), _made(ACOUSTIC), tmp_path_factory.mktemp("words"))
+
+
+def _made(model: Model) -> Path:
+    """The newest that was made: for the emulators one of an earlier recipe does as well."""
+    kept = sorted(model.folder().parent.glob(f"{model.name}-*/"), key=lambda folder: folder.stat().st_mtime)
+    if not kept:
+        install_model(model)
+    return kept[-1] if kept else model.folder()
 
 
 @pytest_asyncio.fixture

@@ -15,6 +15,7 @@ from aiohttp import web
 from emulators.behaviour import Fault
 
 T = TypeVar("T")
+Refusal = Callable[[Fault], tuple[dict[str, Any] | None, int | None, bytes]]
 
 
 def drop(request: web.BaseRequest) -> None:
@@ -73,13 +74,16 @@ class HttpWire:
 
 
 class SocketWire:
-    """JSON messages on a WebSocket. `refusal` makes the provider's own error message and close code for a fault."""
+    """JSON messages on a WebSocket.
+
+    `refusal` makes the provider's own error message for a fault, and the close code (None: the connection stays).
+    """
 
     def __init__(
         self,
         request: web.Request,
         socket_: web.WebSocketResponse,
-        refusal: Callable[[Fault], tuple[dict[str, Any] | None, int, bytes]],
+        refusal: Refusal,
     ) -> None:
         self._request = request
         self._socket = socket_
@@ -101,7 +105,12 @@ class SocketWire:
         message, code, reason = self._refusal(fault)
         if message is not None:
             await self.send(message)
-        await self.close(code, reason)
+        if code is not None:
+            await self.close(code, reason)
+
+    def refusing(self, refusal: Refusal) -> SocketWire:
+        """The same connection with other words for a refusal."""
+        return SocketWire(self._request, self._socket, refusal)
 
     async def close(self, code: int, reason: bytes) -> None:
         """Ends the connection; doesn't wait for the client's answer, whoever reads sees it."""

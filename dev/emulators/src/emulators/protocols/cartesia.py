@@ -49,7 +49,7 @@ class Cartesia:
 
     def _of_fault(self, request: web.Request, fault: Fault) -> web.Response:
         headers = {"Retry-After": f"{fault.retry_after_s:g}"} if fault.kind == "rate_limited" else None
-        return self._refuse(request, of_fault(fault), headers)
+        return self._refuse(request, messages.of_fault(fault), headers)
 
     async def websocket(self, request: web.Request) -> web.StreamResponse:
         """One connection, as many contexts as the client likes."""
@@ -65,10 +65,9 @@ class Cartesia:
         await socket.prepare(request)
         self._context.record.connection("cartesia", "/tts/websocket", {"cartesia_version": version})
 
-        def refusal(fault: Fault) -> tuple[dict[str, Any], int, bytes]:
-            return messages.error(of_fault(fault), version, None), 1011, b""
-
-        wire = SocketWire(request, socket, refusal)
+        wire = SocketWire(
+            request, socket, lambda fault: (messages.error(messages.of_fault(fault), version, None), None, b"")
+        )
         await Contexts(self._context, self._voices, version, wire).run(socket)
         return socket
 
@@ -79,7 +78,7 @@ class Cartesia:
             body = messages.read(SpeechBody, _json(await request.read()))
             messages.check(body)
             if self._voices.get(body.voice.id) is None:
-                raise voice_not_found(body.voice.id)
+                raise messages.voice_not_found(body.voice.id)
         except Wrong as wrong:
             return self._refuse(request, wrong)
         flow = self._context.behaviours.begin("cartesia")
@@ -99,17 +98,6 @@ class Cartesia:
         async for sentence in utter(body.transcript, tuned, body.output_format.sample_rate):
             for piece in sentence.pieces():
                 yield piece
-
-
-def voice_not_found(identity: str) -> Wrong:
-    return Wrong(f"Voice {identity} was not found.", 404, "Voice not found", "voice_not_found")
-
-
-def of_fault(fault: Fault) -> Wrong:
-    """A 429 or a 500."""
-    if fault.kind == "rate_limited":
-        return Wrong("Too many concurrent requests.", 429, "Too many requests", "concurrency_limited")
-    return Wrong("Internal server error.", 500, "Internal server error", "internal_error")
 
 
 def _json(raw: bytes) -> Any:

@@ -100,7 +100,7 @@ class Contexts:
     def _begin(self, request: Generate) -> Speaking:
         voice = self._voices.get(request.voice.id)
         if voice is None:
-            raise Wrong(f"Voice {request.voice.id} was not found.", 404, "Voice not found", "voice_not_found")
+            raise messages.voice_not_found(request.voice.id)
         flow = self._context.behaviours.begin("cartesia")
         fields = request.model_dump(mode="json", by_alias=True, exclude_none=True)
         self._context.record.request("cartesia", "context", fields, flow.fault.kind if flow.fault else None)
@@ -110,7 +110,11 @@ class Contexts:
         return speaking
 
     async def _speak(self, identity: str, speaking: Speaking) -> None:
-        if await speaking.flow.play(self._sound(identity, speaking), self._wire):
+        # an error is of its context; the connection and its other contexts go on
+        wire = self._wire.refusing(
+            lambda fault: (messages.error(messages.of_fault(fault), self._version, identity), None, b"")
+        )
+        if await speaking.flow.play(self._sound(identity, speaking), wire):
             await self._wire.send(messages.done(identity))
         if self._open.get(identity) is speaking:
             del self._open[identity]

@@ -7,7 +7,7 @@ from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, Field, ValidationError
 
-from emulators.behaviour import Strict
+from emulators.behaviour import Fault, Strict
 from emulators.speech import Spoken
 
 MODELS = ("sonic-3", "sonic-3.5", "sonic-latest", "sonic-2", "sonic-turbo", "sonic-english")
@@ -83,6 +83,17 @@ class Cancel(Strict):
 
     context_id: str = Field(min_length=1)
     cancel: Literal[True]
+
+
+def voice_not_found(identity: str) -> Wrong:
+    return Wrong(f"Voice {identity} was not found.", 404, "Voice not found", "voice_not_found")
+
+
+def of_fault(fault: Fault) -> Wrong:
+    """A 429 or a 500."""
+    if fault.kind == "rate_limited":
+        return Wrong("Too many concurrent requests.", 429, "Too many requests", "concurrency_limited")
+    return Wrong("Internal server error.", 500, "Internal server error", "internal_error")
 
 
 def check(body: SpeechBody) -> None:

@@ -15,7 +15,8 @@ from typing import Any
 
 from aiohttp import WSMessage, WSMsgType, web
 from livekit import rtc
-from livekit.agents import stt
+from livekit.agents import APIError, stt
+from livekit.agents.types import APIConnectOptions
 
 from emulators.behaviour import Flow
 from emulators.context import Context
@@ -52,7 +53,7 @@ class Session:
         self._wire = wire
         self._request_id = request_id
         self._listener = hearing.listener(options.endpointing or SHORTEST_PAUSE)
-        self._stream = self._listener.stream()
+        self._stream = self._listener.stream(conn_options=APIConnectOptions(max_retry=0))
         self._utterance: Utterance | None = None
         self._utterances: list[Utterance] = []
         self._timers: set[asyncio.Task[None]] = set()
@@ -63,13 +64,20 @@ class Session:
     async def run(self, socket: web.WebSocketResponse) -> None:
         """Returns when the connection is over."""
         hearing = asyncio.create_task(self._hear(), name="deepgram hearing")
+        reading = asyncio.create_task(self._read(socket), name="deepgram reading")
         try:
-            if await self._read(socket):
+            await asyncio.wait([hearing, reading], return_when=asyncio.FIRST_COMPLETED)
+            if not reading.done():
+                await hearing  # it ends before the audio does only by an error
+            elif reading.result():
                 self._stream.end_input()
                 await hearing
                 await self._finish()
+        except APIError:
+            await self._wire.close(1011, b"NET-0000")
+            raise
         finally:
-            tasks = [hearing, *self._timers, *(one.player for one in self._utterances if one.player)]
+            tasks = [hearing, reading, *self._timers, *(one.player for one in self._utterances if one.player)]
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
@@ -112,7 +120,7 @@ class Session:
         try:
             command = json.loads(message.data)
             kind, extra = command.pop("type"), set(command)
-        except (ValueError, KeyError, AttributeError):
+        except (ValueError, KeyError, AttributeError, TypeError):
             return await self._unreadable("expected a JSON object with a type")
         allowed = {"KeepAlive": set(), "Finalize": {"channel"}, "CloseStream": set()}
         if kind not in allowed:
