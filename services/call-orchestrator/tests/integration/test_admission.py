@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 from uuid import UUID
@@ -115,7 +116,8 @@ async def until_state(running: Rig, tenant_id: UUID, call_id: UUID, state: CallS
 async def test_a_call_that_is_nobodys_is_refused_and_recorded_for_operators(
     running: Rig, admin: Connection, dialled: str, trunk: str | None, reason: str
 ) -> None:
-    await running.tenant()
+    tenant_id = await running.tenant()
+    await running.tenant(numbers=())
     first = await running.admit("RM_1", dialled, trunk)
     again = await running.admit("RM_1", dialled, trunk)
 
@@ -124,6 +126,11 @@ async def test_a_call_that_is_nobodys_is_refused_and_recorded_for_operators(
     rows = await admin.fetch("SELECT dialled, caller, reason, attempts FROM calls.unmatched_calls")
     assert [tuple(row) for row in rows] == [(dialled, CALLER, reason, 2)]
     assert await admin.fetchval("SELECT count(*) FROM calls.calls") == 0
+    # Whose number it is learns of it, once, and nobody else.
+    audit = await admin.fetch("SELECT tenant_id, call_id, actor, action, detail::text FROM calls.audit")
+    told = [(tenant_id, first.call_id, "admission", "call.refused")] if reason == "wrong_trunk" else []
+    assert [tuple(row)[:4] for row in audit] == told
+    assert all(json.loads(row["detail"]) == {"reason": reason, "trunk": trunk} for row in audit)
 
 
 async def test_the_service_can_not_read_calls_that_are_nobodys_past_its_functions(

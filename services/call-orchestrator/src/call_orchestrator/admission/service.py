@@ -56,6 +56,8 @@ class Book(Protocol):
 
     def match(self, number: str, trunk: str | None, carrier_account: str | None) -> NumberMatch: ...
 
+    def owners(self, number: str) -> tuple[UUID, ...]: ...
+
 
 @dataclass(slots=True)
 class Drain:
@@ -115,8 +117,21 @@ class Admission:
         async with self._db.platform() as conn:
             seen = unmatched.Unmatched.of(self._ids.new(), request, END_REASON[decision.reason], self._clock.now())
             call_id, attempts = await unmatched.record(conn, seen)
+        if attempts == 1:
+            await self._audit_refused(request, call_id, decision)
         _log.info("call refused", reason=decision.reason.value, room_sid=request.room_sid)
         return AdmitReply(call_id=call_id, epoch=attempts, decision=decision)
+
+    async def _audit_refused(self, request: AdmitRequest, call_id: UUID, decision: Decision) -> None:
+        """Somebody tried to reach a tenant's number on a path that isn't theirs: a line in that tenant's audit.
+
+        The trunk is one of ours or a customer's, by its id; the numbers stay in the operators' list.
+        """
+        for tenant_id in self._book.owners(request.sip.dialled):
+            async with self._db.tenant(tenant_id) as conn:
+                await self._records.audit(
+                    conn, call_id, "admission", "call.refused", reason=decision.reason.value, trunk=request.sip.trunk
+                )
 
     async def _in_tenant(self, request: AdmitRequest, match: NumberMatch, tenant_id: UUID) -> AdmitReply:
         writer = await self._records.writer(tenant_id)
@@ -217,7 +232,9 @@ class Admission:
         if decision.tenant_id is None:
             seen = unmatched.Unmatched.of(reply.call_id, request, END_REASON[decision.reason], waiting.at)
             async with self._db.platform() as conn:
-                await unmatched.record(conn, seen)
+                call_id, attempts = await unmatched.record(conn, seen)
+            if attempts == 1:
+                await self._audit_refused(request, call_id, decision)
             return
         writer = await self._records.writer(decision.tenant_id)
         async with self._db.tenant(decision.tenant_id) as conn:
