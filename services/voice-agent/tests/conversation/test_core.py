@@ -21,11 +21,13 @@ from voice_agent.conversation.models import (
     Heard,
     NoticeDue,
     PassagesFound,
+    ReplyPart,
     ReplyReady,
     Respond,
     RetrievalFailed,
     Retrieve,
     Say,
+    SayMore,
     Source,
     SpeechEnded,
     State,
@@ -212,6 +214,14 @@ events = st.one_of(
     st.builds(PassagesFound, utterance=utterances, sources=st.just((SOURCE,))),
     st.builds(RetrievalFailed, utterance=utterances),
     st.builds(ReplyReady, utterance=utterances, kind=kinds, text=st.just("Words.")),
+    st.builds(
+        ReplyPart,
+        utterance=utterances,
+        index=st.integers(0, 3),
+        kind=kinds,
+        text=st.sampled_from(["Words.", ""]),
+        last=st.booleans(),
+    ),
     st.builds(SpeechEnded, utterance=utterances, heard=st.just("Wo"), interrupted=st.booleans()),
     st.builds(CallerSilent),
     st.builds(TimeIsUp),
@@ -243,6 +253,10 @@ def test_any_order_of_events_keeps_the_promises(sequence: list[Event]) -> None:
                 turns.append(effect.turn)
             if isinstance(effect, Say):
                 assert effect.text
+            if isinstance(effect, SayMore):
+                assert before.open is not None
+                assert before.open.unfinished
+                assert effect.utterance == before.open.utterance
         assert state.turn == len(turns)
         assert state.utterance >= before.utterance
     assert hang_ups <= 1

@@ -12,9 +12,11 @@ import pytest
 from livekit.agents import llm as lk_llm
 from switchboard.clock import ManualClock
 from switchboard.contracts.calls import EndReason
-from voice_agent.conversation.models import CallerLeft, CallerSilent, CallerSpoke, Event, Say, SpeechEnded
+from switchboard.contracts.providers import ProviderFault
+from voice_agent.conversation.models import CallerLeft, CallerSilent, CallerSpoke, Event, Say, SayMore, SpeechEnded
 from voice_agent.drivers import room as driver_room
 from voice_agent.drivers.room import Providers, RoomDriver
+from voice_agent.drivers.speech_account import BrokenSentence, SpeechAccount, speech_account
 
 pytestmark = pytest.mark.unit
 
@@ -61,12 +63,16 @@ class Session(Emitter):
         super().__init__()
         self.user_state = "listening"
         self.said: list[Handle] = []
+        self.accounts: list[SpeechAccount] = []
 
     async def start(self, *_: object, **__: object) -> None:
         return
 
-    def say(self, text: str, allow_interruptions: bool) -> Handle:
+    def say(self, text: Any, allow_interruptions: bool) -> Handle:
         self.said.append(Handle(text, allow_interruptions))
+        account = speech_account.get()
+        assert account is not None
+        self.accounts.append(account)
         return self.said[-1]
 
     async def aclose(self) -> None:
@@ -204,3 +210,28 @@ async def test_an_utterance_that_can_not_be_spoken_still_ends(one: Fixture) -> N
     ended = await one.next()
     assert isinstance(ended, SpeechEnded)
     assert ended.heard == ""
+
+
+async def test_a_reply_in_pieces_is_one_utterance(one: Fixture) -> None:
+    one.driver.say(SAY.model_copy(update={"more": True}))
+    one.driver.say_more(SayMore(utterance=3, text="Of another reply.", last=True))
+    one.driver.say_more(SayMore(utterance=4, text="Anything else?", last=False))
+    one.driver.say_more(SayMore(utterance=4, text="", last=True))
+    assert len(one.session.said) == 1
+    async with asyncio.timeout(5):
+        pieces = [piece async for piece in cast("Any", one.session.said[0].text)]
+    assert "".join(pieces) == f"{SAY.text} Anything else? "
+
+
+async def test_what_the_voice_did_is_told_with_the_end_of_the_utterance(one: Fixture) -> None:
+    fault = ProviderFault(stage="tts", endpoint="main", fault="timeout", served_by="offline")
+    one.driver.say(SAY)
+    account = one.session.accounts[0]
+    account.broken.append(BrokenSentence(SAY.text, "A cleaning"))
+    account.added = "Sorry."
+    account.faults.append(fault)
+    one.session.said[0].end()
+    ended = await one.next()
+    assert isinstance(ended, SpeechEnded)
+    assert (ended.heard, ended.added, ended.faults) == ("A cleaning Sorry.", "Sorry.", (fault,))
+    assert speech_account.get() is None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 from datetime import UTC, datetime, time
 
 import pytest
@@ -13,7 +13,7 @@ from switchboard.contracts.snapshot import Location, Opening, TenantSnapshot, Te
 from switchboard.errors import Conflict, DeadlineExceeded
 from voice_agent.adapters.offline_brain import OfflineBrain
 from voice_agent.conversation import phrases
-from voice_agent.conversation.models import ReplyReady, Respond, Source, State, TurnDone
+from voice_agent.conversation.models import ReplyPart, ReplyReady, Respond, Source, State, TurnDone
 from voice_agent.drivers.text import TextConversation
 
 pytestmark = pytest.mark.unit
@@ -175,3 +175,41 @@ async def test_who_goes_on_after_the_goodbye_is_told_that_it_is_over() -> None:
         assert (await talk.say("goodbye")).kind == "goodbye"
         with pytest.raises(Conflict):
             await talk.say("hello")
+
+
+class Streaming:
+    """A brain whose second sentence may never come."""
+
+    def __init__(self, *, breaks: bool = False) -> None:
+        self.breaks = breaks
+        self.stopped = 0
+
+    async def reply(self, request: Respond) -> AsyncGenerator[ReplyPart, None]:
+        try:
+            yield ReplyPart(
+                utterance=request.utterance, index=0, kind="answered", text="It is 129 dollars.", last=False
+            )
+            if self.breaks:
+                raise IndexError("an error of ours")
+            yield ReplyPart(utterance=request.utterance, index=1, kind="answered", text="Anything else?", last=True)
+        finally:
+            self.stopped += 1
+
+    async def aclose(self) -> None:
+        return
+
+
+async def test_a_reply_in_pieces_is_read_whole() -> None:
+    turns = Turns()
+    async with TextConversation(Streaming(), Passages(), turns, CLOCK, greeting="Hello") as talk, asyncio.timeout(5):
+        said = await talk.say("how much is a peel")
+    assert said.text == "It is 129 dollars. Anything else?"
+    assert turns.done[1].open.saying == said.text
+
+
+async def test_a_reply_that_breaks_in_the_middle_is_owned_up_to() -> None:
+    brain = Streaming(breaks=True)
+    async with TextConversation(brain, Passages(), Turns(), CLOCK, greeting="Hello") as talk, asyncio.timeout(5):
+        assert (await talk.say("how much")).text == f"It is 129 dollars. {phrases.LOST_THREAD}"
+        assert (await talk.say("how much")).text == f"It is 129 dollars. {phrases.LOST_THREAD}"
+    assert brain.stopped == 2

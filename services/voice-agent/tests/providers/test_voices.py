@@ -97,7 +97,8 @@ async def test_a_sentence_that_stops_in_the_middle_is_not_repeated(
 
 @pytest.mark.parametrize(
     # ElevenLabs says no on an open connection, in a message that the plugin doesn't connect with what it waits for.
-    ("kind", "fault"), [("openai", "refused"), ("cartesia", "refused"), ("elevenlabs", "timeout")]
+    ("kind", "fault"),
+    [("openai", "refused"), ("cartesia", "refused"), ("elevenlabs", "timeout")],
 )
 async def test_a_wrong_key_is_a_fault_like_others(kind: ProviderKind, fault: str, link: Any) -> None:
     links = [voice(*link(kind, deadline=1.0, key="wrong")), OfflineVoice(VoiceSettings(voice="en-us"))]

@@ -74,4 +74,5 @@ class Sentences:
 
 def speakable(text: str) -> str:
     """``text`` without what nobody should hear: tags, markdown."""
-    return re.sub(r"\s+", " ", _MARKS.sub(" ", _STRAY_TAG.sub(" ", text))).strip()
+    plain = re.sub(r"\s+", " ", _MARKS.sub(" ", _STRAY_TAG.sub(" ", text)))
+    return re.sub(r" (?=[,.;?!])", "", plain).strip()
