@@ -2,6 +2,7 @@
 
 import re
 import struct
+from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 from fleet.call import CallOutcome
 from fleet.page import write_page
 from fleet.page.markup import tag
-from fleet.page.sample import FACTS, HOSTILE, OFFSET, SECONDS, exchanges, sample, speech, track
+from fleet.page.sample import BEGAN, FACTS, HOSTILE, OFFSET, SECONDS, exchanges, sample, speech, track
 from fleet.page.sound import laid_out, sound_of
 from fleet.page.story import tell
 from fleet.speech import RATE
@@ -128,6 +129,22 @@ def test_a_turn_nobody_measured_counts_from_the_sound() -> None:
     assert turn.by_ear
     # The sound ends at 11.0 and begins at 12.1, whatever the agent marked.
     assert dict(turn.stages)["heard by caller"] == pytest.approx(1.1, abs=0.03)
+
+
+def test_an_earlier_mark_doesnt_move_a_question_that_was_heard_later() -> None:
+    outcome = sample()
+    assert outcome.record is not None
+    first = outcome.record.turns[1]
+    early = first.timings.model_copy(update={"speech_started": BEGAN + timedelta(seconds=0.2)})
+    outcome.record.turns[1] = first.model_copy(update={"timings": early})
+    assert [round(moment.start, 1) for moment in tell(outcome, FACTS).moments] == [0.8, 3.0, 9.5, 20.5]
+
+
+def test_an_answer_nobody_interrupted_is_cut_off(tmp_path: Path) -> None:
+    outcome = sample()
+    assert 'class="cut"' in body(page(tmp_path, outcome))
+    outcome.said = track("said", speech(((3.0, 4.8),), 180))
+    assert 'class="cut off"' in body(page(tmp_path, outcome))
 
 
 def test_what_was_not_heard_is_struck_through(tmp_path: Path) -> None:

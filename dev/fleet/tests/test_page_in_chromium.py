@@ -1,5 +1,6 @@
 """The call's page as people open it: in a real browser, from a file."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -29,7 +30,8 @@ class Opened:
     requests: list[str] = field(default_factory=list)
 
     async def get(self, script: str) -> Any:
-        return await self.page.evaluate(script)
+        async with asyncio.timeout(15):
+            return await self.page.evaluate(script)
 
 
 @asynccontextmanager
@@ -47,6 +49,7 @@ async def opened(
         browser = await playwright.chromium.launch(executable_path=program)
         page = await browser.new_page(viewport={"width": width, "height": 800}, color_scheme=scheme)
         found = Opened(page, path)
+        page.set_default_timeout(10_000)
         page.on("console", lambda message: found.complaints.append(message.text))
         page.on("pageerror", lambda error: found.complaints.append(str(error)))
         page.on("request", lambda request: found.requests.append(request.url))

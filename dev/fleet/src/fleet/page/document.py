@@ -9,7 +9,7 @@ from string import Template
 
 from fleet.page.markup import join, tag
 from fleet.page.player import geometry, player
-from fleet.page.sections import footer, header
+from fleet.page.sections import footer, header, score
 from fleet.page.story import Story
 from fleet.page.turns import transcript
 
@@ -20,7 +20,7 @@ def document(story: Story) -> str:
     """The page of a call, as HTML."""
     style = "\n" + read("style.css") + geometry(story)
     script = "\n" + read("script.js")
-    body = join(header(story), tag("main", player(story), transcript(story)), footer())
+    body = join(header(story), tag("main", player(story), score(story), transcript(story)), footer())
     title = tag("title", f"{story.facts.clinic}: a call of {story.date:%d %B %Y}")
     return Template(read("page.html")).substitute(
         policy=policy(style, script),

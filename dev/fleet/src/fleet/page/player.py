@@ -123,7 +123,7 @@ def bands(story: Story) -> Iterator[Band]:
         for number, mark in enumerate(moment.marks):
             yield f"b{index}-{number}", f"band {mark.whose}", moment.label, mark.start, mark.end
     for index, mark in enumerate(story.cuts):
-        yield f"x{index}", "cut", mark.whose, mark.start, mark.end
+        yield f"x{index}", "cut" if mark.end > mark.start else "cut off", mark.whose, mark.start, mark.end
 
 
 def geometry(story: Story) -> str:

@@ -15,7 +15,6 @@ def header(story: Story) -> Html:
         tag("p", "Switchboard · one phone call, judged from its sound", class_="kicker"),
         tag("h1", story.facts.clinic),
         verdict(story),
-        score(story),
         facts(story),
     )
 
@@ -44,7 +43,7 @@ def score(story: Story) -> Html | None:
         return None
     heads = [tag("th", text, scope="col") for text in ("Asked", "Heard", "First sound after")]
     table = tag("table", tag("thead", tag("tr", *heads)), tag("tbody", *rows), class_="score")
-    return tag("section", tag("h2", "What was asked", class_="unseen"), table)
+    return tag("section", tag("h2", "What was asked"), table)
 
 
 def score_row(exchange: Exchange, story: Story) -> Html:

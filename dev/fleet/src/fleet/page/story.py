@@ -71,7 +71,7 @@ class Story:
     began: float
     moments: list[Moment]
     cuts: list[Mark]
-    """From where the caller spoke up to where the agent fell silent, for each interrupted answer."""
+    """For each answer that was cut off: from where the caller spoke up, if that was why, to where the agent fell silent."""
 
     @property
     def record(self) -> CallRecord | None:
@@ -157,6 +157,9 @@ def of_turn(turn: Turn, exchanges: list[Exchange], began: float, seconds: float,
             marks.append(Mark(side, start, end, cut))
     known = [at(one) for one in (times.speech_started, times.end_of_turn, times.first_audio)]
     start = next((one for one in known if one is not None), 0.0)
+    # The sound knows better: after words that the ear couldn't read, the agent's mark may be that of an earlier try.
+    asked = spoken.ended_near(exchanges[0].speech_ended) if exchanges else None
+    start = max(0.0, asked.start - began) if asked else start
     moment = Moment(str(turn.turn), turn, exchanges, marks, start)
     if exchanges:
         moment.stages = stages(exchanges[-1], turn)
