@@ -106,7 +106,7 @@ async def out_of_a_call(stage: Stage, count: int) -> None:
     line, since = stage.outbound, len(stage.outbound.callee.socket.received)
     dialled = line.dial(ringing_s=0.6, max_call_s=4.0, participant_identity=f"callee-{stage.rng.getrandbits(40):x}")
     invite = await line.callee.rings(since=since)
-    nonsense = count if stage.rng.random() < 0.5 else count // 2
+    nonsense = count if stage.rng.random() < 0.3 else count // 2
     for _ in range(nonsense):
         stage.answer(line.callee, invite)
     if nonsense < count:

@@ -129,6 +129,7 @@ async def test_webhooks_of_a_call_out(hooked: Any, open_outbound: OpenOutbound, 
 @pytest.mark.parametrize(
     ("how", "reason"),
     [("busy", "USER_REJECTED"), ("not answered", "USER_UNAVAILABLE"), ("not found", "USER_UNAVAILABLE")],
+    ids=["busy", "not answered", "not found"],
 )
 async def test_webhooks_of_a_call_nobody_takes(
     hooked: Any, open_outbound: OpenOutbound, observed: Observation, how: str, reason: str

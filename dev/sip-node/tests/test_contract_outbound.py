@@ -127,6 +127,7 @@ async def test_without_waiting_the_api_answers_at_once(bridge: Bridge, open_outb
         (503, "Service Unavailable", "failed_precondition", "unexpected status from INVITE response: "),
         (302, "Moved Temporarily", "not_found", "unexpected status from INVITE response: "),
     ],
+    ids=["486", "603", "404", "480", "488", "403", "503", "302"],
 )
 async def test_refused(
     bridge: Bridge,
@@ -208,6 +209,7 @@ async def test_nothing_answers(bridge: Bridge, open_outbound: OpenOutbound) -> N
         ("127.0.0.1:9", "canceled", "sip request timed out"),
         ("nowhere.invalid", "invalid_argument", 'fail to resolve target for "nowhere.invalid"'),
     ],
+    ids=["127.0.0.1:9", "nowhere.invalid"],
 )
 async def test_unreachable(
     bridge: Bridge, open_outbound: OpenOutbound, observed: Observation, address: str, error: str, words: str
@@ -222,8 +224,9 @@ async def test_unreachable(
 @pytest.mark.parametrize(
     ("code", "asks", "answers"),
     [(401, "WWW-Authenticate", "authorization"), (407, "Proxy-Authenticate", "proxy-authorization")],
+    ids=["401", "407"],
 )
-@pytest.mark.parametrize("qop", ["", ', qop="auth"'])
+@pytest.mark.parametrize("qop", ["", ', qop="auth"'], ids=["no qop", "qop"])
 async def test_far_side_asks_for_credentials(
     bridge: Bridge, open_outbound: OpenOutbound, code: int, asks: str, answers: str, qop: str
 ) -> None:
@@ -317,7 +320,9 @@ async def test_keys_after_the_answer(bridge: Bridge, open_outbound: OpenOutbound
 
 
 @pytest.mark.parametrize(
-    ("how", "words"), [("G.729 only", "common audio codec not found"), ("no description", "no audio in sdp")]
+    ("how", "words"),
+    [("G.729 only", "common audio codec not found"), ("no description", "no audio in sdp")],
+    ids=["G.729 only", "no description"],
 )
 async def test_answers_that_cannot_be_used(
     bridge: Bridge, open_outbound: OpenOutbound, observed: Observation, how: str, words: str

@@ -127,6 +127,7 @@ async def test_longest_call_counts_from_the_ringing(bridge: Bridge, open_line: O
         (sdp_offer("127.0.0.1", 0), "port 0"),
         (OFFER.replace("IN IP4 127.0.0.1", "IN IP4 nowhere"), "no address"),
     ],
+    ids=["no offer", "not SDP", "no audio", "G.729 only", "port 0", "no address"],
 )
 async def test_offers_that_cannot_be_answered(bridge: Bridge, open_line: OpenLine, body: str, why: str) -> None:
     """100, 180, then 400 Bad Request for every offer without usable audio."""

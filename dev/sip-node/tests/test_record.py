@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from sip_node.testing.agent import RoomAgent
 from sip_node.testing.record import (
+    DIFFERS,
     NODE,
     NOT_SEEN_ON_REAL,
     REAL,
@@ -49,6 +50,25 @@ def test_no_record_of_a_case_that_is_gone(name: str) -> None:
 
 def test_every_case_says_what_it_says() -> None:
     assert [case.key for case in cases(TESTS) if not case.words] == []
+
+
+def alike(one: list[str], other: list[str]) -> bool:
+    """The same as far as both were looked at: a test ends at different moments of what comes after its last assertion."""
+    length = min(len(one), len(other))
+    return one[:length] == other[:length]
+
+
+def test_both_answered_alike() -> None:
+    node = committed(NODE).cases
+    different = []
+    for key, entry in committed(REAL).cases.items():
+        ours = node.get(key, {"seen": {}})["seen"]
+        different += [
+            f"{key}: {what}"
+            for what, values in entry["seen"].items()
+            if what in ours and not alike(values, ours[what]) and key not in DIFFERS
+        ]
+    assert different == []
 
 
 def test_table_is_the_records() -> None:

@@ -23,6 +23,8 @@ NODE: Final = "node"
 NOT_SEEN: Final = "not seen"
 # Contract cases that were not run on the real program, and why.
 NOT_SEEN_ON_REAL: Final[Mapping[str, str]] = {}
+# Contract cases that hold on both while the two answer differently beside what they assert, and why.
+DIFFERS: Final[Mapping[str, str]] = {}
 _SHOWN: Final = ("joined", "status", "digit", "left")
 
 
