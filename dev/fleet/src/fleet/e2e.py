@@ -56,14 +56,22 @@ class RunningFleet:
 
     @asynccontextmanager
     async def clinic(
-        self, seed: int, *, number: str | None = None, drawn: Clinic | None = None
+        self,
+        seed: int,
+        *,
+        number: str | None = None,
+        drawn: Clinic | None = None,
+        providers: dict[str, Any] | None = None,
     ) -> AsyncIterator[tuple[SwitchboardApi, Clinic]]:
-        """A clinic (that of the seed unless another is given) that has gone live as a customer would, and its API."""
+        """A clinic (that of the seed unless another is given) that has gone live as a customer would, and its API.
+
+        `providers`: the chains that it chooses.
+        """
         clinic = drawn or draw_clinic(seed)
         clinic = replace(clinic, number=number or free_number(clinic.seed))
         if clinic.seed not in self.onboarded:
             async with SwitchboardApi.open(self.layout.api_url) as api:
-                self.onboarded[clinic.seed] = await onboard(api, clinic, self.view.line)
+                self.onboarded[clinic.seed] = await onboard(api, clinic, self.view.line, providers)
         async with SwitchboardApi.open(self.layout.api_url, self.onboarded[clinic.seed].api_key) as api:
             yield api, clinic
 
@@ -120,7 +128,8 @@ def running_fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningF
     try:
         with PortPool() as ports:
             voice = VoiceFaults(folder / "faults")
-            layout = lay_out(folder, ports, voice.programs)
+            # With the stand-ins of providers: a clinic that chooses none never meets them.
+            layout = lay_out(folder, ports, voice.programs, emulated=True)
             host.start(*all_specs(layout))
             yield RunningFleet(layout, host, ports, View(Console(width=160)), folder, voice)
     finally:
