@@ -13,7 +13,8 @@ import pytest
 from pydantic import SecretStr
 from switchboard.contracts.providers import ProviderChoice
 from switchboard.embeddings import Embedders, EmbeddingFailed, Vector, endpoint_of
-from switchboard.settings import ProviderEndpoint
+from switchboard.settings import ProviderEndpoint, TelemetrySettings
+from switchboard.telemetry import setup, span
 
 pytestmark = pytest.mark.unit
 
@@ -96,12 +97,21 @@ async def test_what_is_asked_and_how_the_answer_is_read() -> None:
     (request,) = server.requests
     assert (request.method, str(request.url)) == ("POST", "http://provider.example/v1/embeddings")
     assert request.headers["authorization"] == "Bearer k-1"
-    assert "traceparent" not in request.headers
     assert server.bodies() == [
         {"model": "small", "input": ["how much", " "], "dimensions": 384, "encoding_format": "float"}
     ]
     assert [found.tolist() for found in vectors] == [vector(1.0), vector(1.0, at=1)], "by index, of unit length"
     assert all(found.dtype == np.float32 for found in vectors)
+
+
+async def test_a_provider_is_not_told_of_our_traces() -> None:
+    telemetry = setup("test", TelemetrySettings())
+    server = Server(GOOD)
+    with span("search") as current:
+        assert current.is_recording()
+        await embed(server, ["a"])
+    telemetry.shutdown()
+    assert "traceparent" not in server.requests[0].headers
 
 
 async def test_no_texts_ask_nobody() -> None:

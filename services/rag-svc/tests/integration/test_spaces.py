@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
 import httpx
 import pytest
+from pgvector import Vector
 from rag_svc.documents.service import Documents
 from rag_svc.embedding.handlers import PATIENT_TRIES, ConfigurationHandlers
 from rag_svc.embedding.service import TRY_AGAIN_AFTER, Reembedding
+from rag_svc.search import repository
 from rag_svc.search.service import Retrieval
 from switchboard.blobs import key
 from switchboard.bus import Delivery
@@ -108,6 +109,33 @@ async def test_documents_in_two_spaces_are_each_compared_in_their_own(
     best = {passage.document_id: passage.similarity for passage in reply.passages if str(passage.text) == ROWS[0]}
     assert set(best) == {moved, unmoved}
     assert all(similarity > 0.99 for similarity in best.values()), "crossed spaces would be far apart"
+
+
+async def test_a_vector_is_nothing_in_another_space(
+    documents: Documents, retrieval: Retrieval, embedder: Any, provider: Any, published: Any, db: Database
+) -> None:
+    """A document whose offline vectors happen to lie where the provider puts the question is no nearer for that."""
+    tenant, query = uuid4(), "hydra glow"
+
+    class Trap:
+        def one(self, text: str) -> Any:
+            return provider.embedder.one(query)
+
+    published.choose(tenant, MAIN)
+    moved, trap = await register(documents, tenant), await register(documents, tenant)
+    await index(documents, tenant, moved, provider.embedder, SPACE)
+    await index(documents, tenant, trap, Trap(), "words")
+
+    reply = await ask(retrieval, tenant, query)
+    async with db.tenant(tenant) as conn:
+        near = await repository.nearest(conn, [Vector(provider.embedder.one(query))], SPACE, 20)
+        rows = await conn.fetch("SELECT id FROM knowledge.chunks WHERE document_id = $1", moved)
+
+    assert {passage.document_id for passage in reply.passages} == {moved, trap}
+    assert all(passage.similarity < 0.5 for passage in reply.passages)
+    assert {identifier for identifier, _ in [hit for hits in near.values() for hit in hits]} == {
+        row["id"] for row in rows
+    }
 
 
 @pytest.mark.parametrize(
@@ -227,17 +255,17 @@ async def test_a_new_choice_has_every_document_ingested_once_and_the_old_vectors
     assert await reembedding.align(tenant) == 2, "and back"
 
 
-async def test_two_replicas_ask_once(
-    documents: Documents, reembedding: Reembedding, embedder: Any, published: Any
-) -> None:
+async def test_two_replicas_ask_once(documents: Documents, embedder: Any, published: Any) -> None:
+    """Both have seen that the document is elsewhere; the second to come finds that it has been asked for."""
     tenant = uuid4()
     document = await register(documents, tenant)
     await index(documents, tenant, document, embedder, "words")
     published.choose(tenant, MAIN)
+    now = datetime.now(UTC)
+    assert await documents.misplaced(tenant, now) == [document]
 
-    counts = await asyncio.gather(*(reembedding.align(tenant) for _ in range(4)))
-
-    assert sum(counts) == 1
+    assert await documents.embed_again(tenant, document, now)
+    assert not await documents.embed_again(tenant, document, now)
     assert (await documents.get(tenant, document)).revision == 2
 
 
