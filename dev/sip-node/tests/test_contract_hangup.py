@@ -6,15 +6,10 @@ import asyncio
 
 import pytest
 from livekit import api
-from sip_node.testing.agent import RoomAgent
 from sip_node.testing.bridge import Bridge, OpenLine
 from sip_node.testing.uac import sdp_offer
 
 pytestmark = pytest.mark.integration
-
-
-def statuses(agent: RoomAgent) -> list[str]:
-    return [value for kind, value in agent.events if kind == "status"]
 
 
 async def test_caller_hangs_up(bridge: Bridge, open_line: OpenLine) -> None:
@@ -25,7 +20,7 @@ async def test_caller_hangs_up(bridge: Bridge, open_line: OpenLine) -> None:
     await agent.see("status", "active")
     assert (await caller.hang_up()).status == 200
     await agent.see("left", timeout=3)
-    assert statuses(agent) == ["ringing", "active", "hangup"]
+    assert agent.statuses == ["ringing", "active", "hangup"]
 
 
 async def test_room_deleted(bridge: Bridge, open_line: OpenLine) -> None:
@@ -75,7 +70,7 @@ async def test_longest_call(bridge: Bridge, open_line: OpenLine) -> None:
     await agent.see("status", "active")
     await caller.bye_from_server(timeout=5)
     await agent.see("left")
-    assert statuses(agent)[-1] == "hangup"
+    assert agent.statuses[-1] == "hangup"
 
 
 async def test_no_audio_from_the_caller_at_all(impatient_bridge: Bridge, open_line: OpenLine) -> None:
@@ -90,7 +85,7 @@ async def test_no_audio_from_the_caller_at_all(impatient_bridge: Bridge, open_li
     bye = await caller.bye_from_server()
     assert 2.0 < bye.at - answer.at < 4.5
     await agent.see("left")
-    assert statuses(agent) == ["ringing", "active", "hangup"]
+    assert agent.statuses == ["ringing", "active", "hangup"]
 
 
 async def test_audio_of_the_caller_stops(impatient_bridge: Bridge, open_line: OpenLine) -> None:
@@ -136,7 +131,7 @@ async def test_lost_ack_without_audio(impatient_bridge: Bridge, open_line: OpenL
     await caller.bye_from_server()
     await agent.see("left")
     assert caller.statuses().count(200) == 3
-    assert statuses(agent) == ["ringing", "active"]
+    assert agent.statuses == ["ringing", "active"]
 
 
 async def test_unanswered_bye_is_repeated(bridge: Bridge, open_line: OpenLine) -> None:

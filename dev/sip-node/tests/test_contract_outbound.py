@@ -7,7 +7,6 @@ import re
 
 import pytest
 from livekit import api
-from sip_node.testing.agent import RoomAgent
 from sip_node.testing.bridge import Bridge
 from sip_node.testing.media import tone_share
 from sip_node.testing.outbound import CALLED, OWN, OpenOutbound, failure
@@ -15,10 +14,6 @@ from sip_node.testing.record import Observation
 from sip_node.testing.uac import sdp_offer
 
 pytestmark = pytest.mark.integration
-
-
-def statuses(agent: RoomAgent) -> list[str]:
-    return [value for kind, value in agent.events if kind == "status"]
 
 
 async def test_answered_call_carries_audio_both_ways(bridge: Bridge, open_outbound: OpenOutbound) -> None:
@@ -112,7 +107,7 @@ async def test_without_waiting_the_api_answers_at_once(bridge: Bridge, open_outb
     await agent.see("status", "ringing")
     line.callee.respond(invite, 486, "Busy Here")
     await agent.see("left")
-    assert statuses(agent) == ["dialing", "ringing"]
+    assert agent.statuses == ["dialing", "ringing"]
 
 
 @pytest.mark.parametrize(
@@ -172,7 +167,7 @@ async def test_not_answered(bridge: Bridge, open_outbound: OpenOutbound, observe
     assert seen == ("canceled", "sip request timed out", "", "")
     await line.callee.request("ACK")
     await agent.see("left")
-    assert statuses(agent) == ["dialing", "ringing"]
+    assert agent.statuses == ["dialing", "ringing"]
 
 
 async def test_answer_that_crosses_the_cancel(bridge: Bridge, open_outbound: OpenOutbound) -> None:
@@ -200,7 +195,7 @@ async def test_nothing_answers(bridge: Bridge, open_outbound: OpenOutbound) -> N
     assert len({item.one("via") for item in copies}) == 1
     assert await failure(dialled) == ("canceled", "sip request timed out", "", "")
     await agent.see("left")
-    assert statuses(agent) == ["dialing"]
+    assert agent.statuses == ["dialing"]
 
 
 @pytest.mark.parametrize(
@@ -311,7 +306,7 @@ async def test_keys_after_the_answer(bridge: Bridge, open_outbound: OpenOutbound
     """dtmf is played after the answer, status automation until it is out, then active."""
     line = await open_outbound(bridge)
     talk = await line.talk(dtmf="1w2#")
-    assert statuses(talk.agent) == ["dialing", "ringing", "automation", "active"]
+    assert talk.agent.statuses == ["dialing", "ringing", "automation", "active"]
     events = [packet for packet in talk.media.packets if packet.payload_type == 101]
     assert list(dict.fromkeys((packet.timestamp, packet.payload[0]) for packet in events)) == [
         (timestamp, code)

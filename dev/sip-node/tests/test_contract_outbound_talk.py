@@ -11,16 +11,11 @@ import pytest
 from livekit import api
 from livekit.protocol.sip import SIPHeaderOptions
 from livekit.rtc import RpcError
-from sip_node.testing.agent import RoomAgent
 from sip_node.testing.bridge import Bridge
 from sip_node.testing.outbound import OpenOutbound
 from sip_node.testing.uac import sdp_offer
 
 pytestmark = pytest.mark.integration
-
-
-def statuses(agent: RoomAgent) -> list[str]:
-    return [value for kind, value in agent.events if kind == "status"]
 
 
 async def test_callee_hangs_up(bridge: Bridge, open_outbound: OpenOutbound) -> None:
@@ -29,7 +24,7 @@ async def test_callee_hangs_up(bridge: Bridge, open_outbound: OpenOutbound) -> N
     talk = await line.talk()
     assert (await line.callee.hang_up()).start == "SIP/2.0 200 OK"
     await talk.agent.see("left", timeout=3)
-    assert statuses(talk.agent) == ["dialing", "ringing", "active", "hangup"]
+    assert talk.agent.statuses == ["dialing", "ringing", "active", "hangup"]
 
 
 async def test_room_deleted(bridge: Bridge, open_outbound: OpenOutbound) -> None:
@@ -60,7 +55,7 @@ async def test_longest_call(bridge: Bridge, open_outbound: OpenOutbound) -> None
     talk = await line.talk(max_call_s=2.0)
     await line.callee.request("BYE", timeout=5)
     await talk.agent.see("left")
-    assert statuses(talk.agent) == ["dialing", "ringing", "active", "hangup"]
+    assert talk.agent.statuses == ["dialing", "ringing", "active", "hangup"]
 
 
 async def test_callee_without_audio(hooked: Any, open_outbound: OpenOutbound) -> None:
@@ -77,7 +72,7 @@ async def test_callee_without_audio(hooked: Any, open_outbound: OpenOutbound) ->
     bye = await line.callee.request("BYE")
     assert 2.0 < bye.at - ack.at < 4.5
     await agent.see("left")
-    assert statuses(agent) == ["dialing", "ringing", "active"]
+    assert agent.statuses == ["dialing", "ringing", "active"]
 
 
 async def test_lost_ack(bridge: Bridge, open_outbound: OpenOutbound) -> None:

@@ -33,6 +33,11 @@ class RoomAgent:
         self._tasks: set[asyncio.Task[None]] = set()
         self._changed = asyncio.Event()
 
+    @property
+    def statuses(self) -> list[str]:
+        """Every sip.callStatus told, in order."""
+        return [value for kind, value in self.events if kind == "status"]
+
     async def join(self, url: str, key: str, secret: str, room: str, identity: str = "agent") -> None:
         grants = api.VideoGrants(room_join=True, room=room, agent=True)
         token = api.AccessToken(key, secret).with_identity(identity).with_kind("agent").with_grants(grants).to_jwt()

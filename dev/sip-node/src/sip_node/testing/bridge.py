@@ -54,6 +54,14 @@ class LiveKitAccess:
     def client(self) -> api.LiveKitAPI:
         return api.LiveKitAPI(self.url, self.api_key, self.api_secret)
 
+    async def agent(self, room: str, hertz: float) -> RoomAgent:
+        """Somebody in the room, speaking a tone unless `hertz` is 0."""
+        agent = RoomAgent()
+        await agent.join(self.url, self.api_key, self.api_secret, room)
+        if hertz:
+            await agent.speak(hertz)
+        return agent
+
 
 @dataclass(frozen=True)
 class Bridge:
@@ -150,20 +158,13 @@ class Line:
 
     async def delete_room(self) -> None:
         """Delete the room; one that isn't there is fine."""
-        try:
-            await self.lk.room.delete_room(api.DeleteRoomRequest(room=self.room))
-        except api.TwirpError as error:
-            if error.code != "not_found":
-                raise
+        await delete_room(self.lk, self.room)
 
     async def agent(self, hertz: float = 0.0) -> RoomAgent:
         """Somebody in the line's room, speaking a tone if one is given."""
-        agent = RoomAgent()
-        await agent.join(self.access.url, self.access.api_key, self.access.api_secret, self.room)
+        agent = await self.access.agent(self.room, hertz)
         self.opened.append(agent)
         self.agents.append(agent)
-        if hertz:
-            await agent.speak(hertz)
         return agent
 
     async def caller(self, **fields: Any) -> Caller:
@@ -214,6 +215,15 @@ async def participants(lk: api.LiveKitAPI, prefix: str) -> list[str]:
             continue
         identities += [participant.identity for participant in listed.participants]
     return identities
+
+
+async def delete_room(lk: api.LiveKitAPI, room: str) -> None:
+    """Delete the room; one that isn't there is fine."""
+    try:
+        await lk.room.delete_room(api.DeleteRoomRequest(room=room))
+    except api.TwirpError as error:
+        if error.code != "not_found":
+            raise
 
 
 OpenLine = Callable[..., Awaitable[Line]]

@@ -21,7 +21,7 @@ from livekit.protocol.sip import (
 )
 
 from sip_node.testing.agent import RoomAgent
-from sip_node.testing.bridge import LiveKitAccess, participants
+from sip_node.testing.bridge import LiveKitAccess, delete_room, participants
 from sip_node.testing.media import CallerMedia
 from sip_node.testing.uac import SipMessage, SipSocket
 from sip_node.testing.uas import Callee
@@ -70,12 +70,9 @@ class OutboundLine:
         return line
 
     async def agent(self, hertz: float = 0.0) -> RoomAgent:
-        agent = RoomAgent()
-        await agent.join(self.access.url, self.access.api_key, self.access.api_secret, self.room)
+        agent = await self.access.agent(self.room, hertz)
         self.opened.append(agent)
         self.agents.append(agent)
-        if hertz:
-            await agent.speak(hertz)
         return agent
 
     async def media(self) -> CallerMedia:
@@ -148,15 +145,6 @@ async def transfer(
         fields["ringing_timeout"] = duration(ringing_s)
     request = TransferSIPParticipantRequest(room_name=room, participant_identity=identity, transfer_to=target, **fields)
     await lk.sip.transfer_sip_participant(request)
-
-
-async def delete_room(lk: api.LiveKitAPI, room: str) -> None:
-    """Delete the room; one that isn't there is fine."""
-    try:
-        await lk.room.delete_room(api.DeleteRoomRequest(room=room))
-    except api.TwirpError as error:
-        if error.code != "not_found":
-            raise
 
 
 async def failure(work: Awaitable[object]) -> tuple[str, str, str, str]:
