@@ -24,8 +24,8 @@ setup: ## install what is missing: system packages (as root), .venv, LiveKit ser
 test-setup:
 	@sh tools/setup.sh tests
 
-demo: setup ## start the whole fleet, onboard a clinic, place a real phone call, judge what was heard (SEED=n repeats a run)
-	@$(fleet) demo $(if $(SEED),--seed $(SEED))
+demo: setup ## start the whole fleet, onboard a clinic, place a real phone call, judge what was heard (SEED=n repeats a run, PROVIDERS=emulated)
+	@$(fleet) demo $(if $(SEED),--seed $(SEED)) $(if $(PROVIDERS),--providers $(PROVIDERS))
 
 up: setup ## start the fleet to stay, with a demo clinic
 	@$(fleet) up $(if $(SEED),--seed $(SEED))

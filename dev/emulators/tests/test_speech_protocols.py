@@ -24,7 +24,7 @@ pytestmark = pytest.mark.integration
 TEXT = "Dental cleaning costs $85. Is there anything else?"
 SECONDS = (3.5, 5.5)
 ONCE = APIConnectOptions(max_retry=0, timeout=0.8)
-Make = Callable[[str, aiohttp.ClientSession], tts.TTS]
+Make = Callable[[str, aiohttp.ClientSession], tts.TTS[Any]]
 
 VOICES: dict[str, tuple[Face, Make]] = {
     "openai sse": ("speech", lambda url, _: plugin.TTS(voice="alloy", api_key=KEY, base_url=f"{url}/v1")),
@@ -46,7 +46,7 @@ VOICES: dict[str, tuple[Face, Make]] = {
 }
 
 
-async def speak(voice: tts.TTS, text: str = TEXT, *, whole: bool = False) -> tuple[float, float]:
+async def speak(voice: tts.TTS[Any], text: str = TEXT, *, whole: bool = False) -> tuple[float, float]:
     """Seconds of sound, and how loud it is (root mean square)."""
     frames: list[Any] = []
     streams = voice.capabilities.streaming and not whole
@@ -289,7 +289,7 @@ async def test_cartesia_forgets_a_cancelled_context(emulators: Emulators, http: 
         await socket.send_json(request)
         await socket.send_json({"context_id": "gone", "cancel": True})
         await socket.send_json({**request, "context_id": "kept", "transcript": "Hello.", "continue": False})
-        heard = []
+        heard: list[dict[str, Any]] = []
         while not heard or heard[-1]["type"] != "done":
             heard.append(await socket.receive_json(timeout=10))
 

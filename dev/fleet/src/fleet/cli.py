@@ -26,7 +26,12 @@ def main(arguments: list[str] | None = None) -> int:
         ("up", "start to stay"),
         ("serve", "up, in front"),
     ):
-        commands.add_parser(name, help=text).add_argument("--seed", type=int, help="draw the same clinic again")
+        command = commands.add_parser(name, help=text)
+        command.add_argument("--seed", type=int, help="draw the same clinic again")
+        if name == "demo":
+            command.add_argument(
+                "--providers", help="emulated: paid providers' protocols instead of the offline pipeline"
+            )
     for name, text in (("down", "stop what `up` started"), ("status", "what runs"), ("setup", "LiveKit and models")):
         commands.add_parser(name, help=text)
     commands.add_parser("migrate", help="bring the running fleet's database to this checkout's migrations")
@@ -55,7 +60,7 @@ def dispatch(chosen: argparse.Namespace) -> int:
     if chosen.command == "demo":
         from fleet.demo import run_demo
 
-        return run(run_demo(chosen.seed))
+        return run(run_demo(chosen.seed, chosen.providers))
     from fleet import resident
 
     if chosen.command == "serve":

@@ -12,6 +12,7 @@ from pathlib import Path
 from fleet.api import SwitchboardApi
 from fleet.call import CallBroken, CallOutcome, Phone, agent_judge, judged_call
 from fleet.draw import Clinic, draw_clinic
+from fleet.emulated import CHAINS, complaints, parse
 from fleet.files import FleetFiles
 from fleet.layout import Layout, lay_out
 from fleet.onboarding import AGENT_VOICE, Onboarded, onboard
@@ -42,8 +43,9 @@ def running(folder: Path) -> bool:
     return Path(f"/proc/{folder.name.rpartition('-')[2]}").exists()
 
 
-async def run_demo(seed: int | None) -> int:
+async def run_demo(seed: int | None, providers: str | None = None) -> int:
     """0 when the caller heard right answers to everything, 1 when not. FleetError when it didn't come to that."""
+    emulated = parse(providers)
     seed = secrets.randbelow(1_000_000) if seed is None else seed
     clinic = draw_clinic(seed)
     folder = new_run_folder()
@@ -51,13 +53,14 @@ async def run_demo(seed: int | None) -> int:
     began = time.monotonic()
     view.line(f"seed {seed} (SEED={seed} repeats this clinic); files in {folder}")
     with PortPool() as ports:
-        layout = lay_out(folder, ports)
+        layout = lay_out(folder, ports, emulated=emulated)
         view.heading("Starting the fleet")
         async with Supervisor(layout.logs, view.process) as supervisor:
             made = await start_and_onboard(supervisor, layout, clinic, view)
             outcome = await supervisor.guard(call(layout, clinic, made, ports, view, began))
+            unused = await providers_used(layout, outcome, view)
             view.heading("Stopping")
-    return report(outcome, folder, view)
+    return report(outcome, folder, view, unused)
 
 
 async def start_and_onboard(supervisor: Supervisor, layout: Layout, clinic: Clinic, view: View) -> Onboarded:
@@ -68,7 +71,10 @@ async def start_and_onboard(supervisor: Supervisor, layout: Layout, clinic: Clin
         await supervisor.until_ready(*(spec.name for spec in specs if spec.name != "voice-agent"))
         view.heading(f"Onboarding {clinic.name} through {layout.api_url}")
         async with SwitchboardApi.open(layout.api_url) as api:
-            return await onboard(api, clinic, lambda text: view.line(f"  {text}"))
+            if layout.emulated is not None:
+                await layout.emulated.teach(clinic)
+            chains = CHAINS if layout.emulated is not None else None
+            return await onboard(api, clinic, lambda text: view.line(f"  {text}"), chains)
 
     try:
         async with asyncio.TaskGroup() as group:
@@ -104,8 +110,22 @@ async def call(
     return outcome
 
 
-def report(outcome: CallOutcome, folder: Path, view: View) -> int:
-    """The verdict, and where the recording is."""
+async def providers_used(layout: Layout, outcome: CallOutcome, view: View) -> list[str]:
+    """What the emulated providers were asked; complaints when the call went without them."""
+    if layout.emulated is None:
+        return []
+    asked = await layout.emulated.asked()
+    view.heading("What the emulated providers were asked")
+    for face, one in asked.items():
+        if one.requests:
+            view.line(f"  {face}: {one.requests} times")
+    faults = [fault for turn in outcome.record.turns for fault in turn.faults] if outcome.record else []
+    failed = [f"{one.stage}: {one.endpoint} failed ({one.fault}), {one.served_by or 'nobody'} served" for one in faults]
+    return [*complaints(asked), *failed]
+
+
+def report(outcome: CallOutcome, folder: Path, view: View, unused: list[str]) -> int:
+    """The verdict, and where the recording is. `unused`: complaints about providers that did not serve."""
     view.heading("What the caller heard, judged from the sound")
     for exchange in outcome.last_of_each:
         view.judged(exchange)
@@ -114,10 +134,10 @@ def report(outcome: CallOutcome, folder: Path, view: View) -> int:
         shutil.copyfile(outcome.recording, kept)
         view.line(f"\n  listen: {kept}")
     view.line(f"  look: {folder / PAGE}")
-    complaints = outcome.complaints()
-    if complaints:
+    found = [*outcome.complaints(), *unused]
+    if found:
         view.line("\n[red]The demo failed:[/red]")
-        for complaint in complaints:
+        for complaint in found:
             view.line(f"  - {complaint}")
         return 1
     view.line("\n[green]The caller heard the right answers.[/green]")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from switchboard.bus import permissions
 
+from fleet.emulated import EmulatedProviders
 from fleet.ports import PortPool
 from fleet.secret_store import FleetSecrets
 from fleet.servers import (
@@ -41,6 +42,8 @@ class Layout:
     livekit: LiveKitServer
     sip: SipBridge
     http_ports: dict[str, int] = field(default_factory=dict)
+    emulated: EmulatedProviders | None = None
+    """Stand-ins of paid providers, where there are some."""
     programs: Path | None = None
     """A folder whose programs the voice agent finds before the system's (the faults of tests)."""
 
@@ -53,8 +56,11 @@ class Layout:
         return self.folder / "logs"
 
 
-def lay_out(folder: Path, ports: PortPool, programs: Path | None = None) -> Layout:
-    """Chooses ports and secrets for a fleet in `folder`; what is there already (data, secrets) is used again."""
+def lay_out(folder: Path, ports: PortPool, programs: Path | None = None, *, emulated: bool = False) -> Layout:
+    """Chooses ports and secrets for a fleet in `folder`; what is there already (data, secrets) is used again.
+
+    `emulated`: with the stand-ins of paid providers.
+    """
     secrets = FleetSecrets.kept_in(folder / "secrets.json")
     http_ports = {name: ports.one() for name in SERVICES}
     redis_livekit = make_redis(
@@ -79,5 +85,6 @@ def lay_out(folder: Path, ports: PortPool, programs: Path | None = None) -> Layo
         livekit=livekit,
         sip=make_sip_bridge(folder / "sip", (ports.one(), ports.one()), rtp, livekit, redis_livekit),
         http_ports=http_ports,
+        emulated=EmulatedProviders.lay_out(ports) if emulated else None,
         programs=programs,
     )

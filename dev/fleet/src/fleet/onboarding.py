@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from fleet.api import SwitchboardApi
 from fleet.documents import faq, price_list
@@ -24,8 +25,13 @@ class Onboarded:
     faq_id: str
 
 
-async def onboard(api: SwitchboardApi, clinic: Clinic, tell: Callable[[str], None]) -> Onboarded:
-    """Signs up, sets hours, number and agent, uploads both documents, publishes, goes live. ApiError on any refusal."""
+async def onboard(
+    api: SwitchboardApi, clinic: Clinic, tell: Callable[[str], None], providers: dict[str, Any] | None = None
+) -> Onboarded:
+    """Signs up, sets hours, number and agent, uploads both documents, publishes, goes live. ApiError on any refusal.
+
+    `providers`: the chains that the clinic chooses; offline without.
+    """
     owner = f"office-{clinic.seed}@{clinic.name.split()[0].lower()}.example"
     account = await api.sign_up(clinic.name, owner, "America/New_York")
     tell(f"signed up {clinic.name}")
@@ -38,8 +44,13 @@ async def onboard(api: SwitchboardApi, clinic: Clinic, tell: Callable[[str], Non
         voice=AGENT_VOICE,
         max_concurrent_calls=3,
         outside_hours="talk",
+        **({"providers": providers} if providers else {}),
     )
     tell(f"bound the number {clinic.number}, set hours and greeting")
+    if providers:
+        # What is published decides who embeds the documents.
+        await api.publish()
+        tell("chose providers and published")
     prices = await api.upload_document("prices.pdf", price_list(clinic), name="Price list")
     questions = await api.upload_document("faq.txt", faq(clinic), name="Frequently asked questions")
     for document in (prices, questions):

@@ -51,6 +51,7 @@ def all_specs(layout: Layout) -> list[ProcessSpec]:
         layout.livekit.spec,
         layout.sip.spec,
     ]
+    servers += [layout.emulated.spec()] if layout.emulated else []
     return [*servers, migrate_step(layout), topology_step(layout), *(service(layout, name) for name in SERVICES)]
 
 
@@ -112,6 +113,8 @@ def service(layout: Layout, name: str) -> ProcessSpec:
         env |= fragment(layout, name, part)
     if name == "voice-agent" and layout.programs is not None:
         env["PATH"] = f"{layout.programs}:{os.environ['PATH']}"
+    if layout.emulated is not None:
+        env |= layout.emulated.environment(name)
     # The voice agent's jobs speak to the bus only when a call comes, and it takes longest to start.
     after = [layout.nats.spec.name, *([] if name == "voice-agent" else [TOPOLOGY])]
     if "database" in needs:
