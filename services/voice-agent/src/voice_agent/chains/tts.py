@@ -134,12 +134,15 @@ class Speaker:
         self._account = account
         self._push = push
         self._failures: list[tuple[str, FaultKind]] = []
+        self._given_up: set[str] = set()
         self._played_until = 0.0
         self._pushed = 0.0
 
     async def say(self, sentence: str) -> bool:
         """Whether the whole sentence was spoken."""
         for link in self._breaker.usable(self._links):
+            if link.endpoint in self._given_up:
+                continue  # back already, but one utterance is no place to try it again
             before = self._pushed
             try:
                 await self._voice(link, sentence)
@@ -163,6 +166,7 @@ class Speaker:
 
     def _failed(self, link: VoiceLink, kind: FaultKind) -> None:
         self._failures.append((link.endpoint, kind))
+        self._given_up.add(link.endpoint)
         link.renew()
         if link.endpoint != OFFLINE:
             self._breaker.rest(link.endpoint, link.probe)
