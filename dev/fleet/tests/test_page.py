@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from fleet.call import CallOutcome
-from fleet.page import write_page
+from fleet.page import chosen, write_page
 from fleet.page.markup import tag
 from fleet.page.sample import BEGAN, FACTS, HOSTILE, OFFSET, SECONDS, exchanges, sample, speech, track
 from fleet.page.sound import laid_out, sound_of
@@ -187,3 +187,9 @@ def test_the_sample_stands_on_the_callers_clock() -> None:
     heard = track("heard", speech(((1.0, 2.0),), 200))
     assert heard.utterances()[0].start == pytest.approx(1001.0, abs=0.03)
     assert tell(sample(), FACTS).began == pytest.approx(1000.0 + OFFSET)
+
+
+def test_the_page_names_what_each_stage_ran_on() -> None:
+    assert chosen(None) == FACTS.providers
+    found = dict(chosen({"stt": [{"endpoint": "one"}, {"endpoint": "two"}], "embeddings": {"endpoint": "three"}}))
+    assert found == dict(FACTS.providers) | {"hearing": "one, then two", "search": "three"}

@@ -16,7 +16,7 @@ from fleet.emulated import CHAINS, complaints, parse
 from fleet.files import FleetFiles
 from fleet.layout import Layout, lay_out
 from fleet.onboarding import AGENT_VOICE, Onboarded, onboard
-from fleet.page import PAGE, Facts, write_page
+from fleet.page import PAGE, Facts, chosen, write_page
 from fleet.ports import PortPool
 from fleet.services import all_specs
 from fleet.speech import Synthesizer
@@ -94,7 +94,8 @@ async def call(
         sip = layout.sip
         view.heading(f"Calling, over {sip.software}, {time.monotonic() - began:.0f} s after the start")
         place = Phone(layout.folder / "phone", sip.host, sip.port, ports)
-        facts = Facts(clinic=clinic.name, number=clinic.number, seed=clinic.seed, sip=sip.software)
+        ran_on = chosen(CHAINS if layout.emulated is not None else None)
+        facts = Facts(clinic.name, clinic.number, clinic.seed, sip.software, ran_on)
         try:
             outcome = await judged_call(api, clinic, place, judge, view)
         except CallBroken as error:

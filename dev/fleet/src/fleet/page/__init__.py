@@ -12,11 +12,11 @@ from pathlib import Path
 from fleet.call import CallOutcome
 from fleet.files import write_private
 from fleet.page.document import document
-from fleet.page.story import Facts, tell
+from fleet.page.story import Facts, chosen, tell
 
 PAGE = "call.html"
 
-__all__ = ["PAGE", "Facts", "write_page"]
+__all__ = ["PAGE", "Facts", "chosen", "write_page"]
 
 
 def write_page(path: Path, outcome: CallOutcome, facts: Facts) -> Path:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Any
 
 from fleet.api import CallRecord, Turn
 from fleet.call import CallOutcome
@@ -18,6 +19,20 @@ OFFLINE = (
     ("search", "MiniLM embeddings"),
     ("voice", "espeak-ng"),
 )
+
+
+STAGES = {"stt": "hearing", "llm": "answers", "embeddings": "search", "tts": "voice"}
+
+
+def chosen(chains: dict[str, Any] | None) -> tuple[tuple[str, str], ...]:
+    """What a clinic's chains (as the public API takes them) put in the place of the offline pipeline, in order."""
+    found = []
+    for stage, label in STAGES.items():
+        links = (chains or {}).get(stage) or []
+        links = [links] if isinstance(links, dict) else links
+        names = [link["endpoint"] for link in links]
+        found.append((label, ", then ".join(names) or dict(OFFLINE)[label]))
+    return tuple(found)
 
 
 @dataclass(frozen=True)
