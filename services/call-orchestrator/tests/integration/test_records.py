@@ -11,6 +11,7 @@ from uuid import UUID
 
 import pytest
 import pytest_asyncio
+from call_orchestrator.calls.facts import PROVIDER_FAULTS
 from call_orchestrator.testing import CALLER, NUMBER, Rig, rig
 from fleet.bus_fixtures import BusServer
 from switchboard.contracts.base import CallFact
@@ -123,6 +124,9 @@ def facts_of(tenant_id: UUID, call_id: UUID, room_sid: str, epoch: int, turns: i
 
 async def test_an_admitted_call_and_its_facts_become_a_record(running: Rig) -> None:
     tenant_id = await running.tenant()
+    fault = FAULTS[0]
+    counted = PROVIDER_FAULTS.labels(fault.stage, fault.endpoint, fault.fault)
+    at_first = counted._value.get()
 
     admitted = await running.admit("RM_1")
     before = await running.record(tenant_id, admitted.call_id)
@@ -143,6 +147,7 @@ async def test_an_admitted_call_and_its_facts_become_a_record(running: Rig) -> N
     assert first.passages[0].text == "Cleaning 80" and first.passages[0].cited
     assert first.timings.first_audio == NOW + timedelta(milliseconds=700)
     assert [turn.faults for turn in record.turns] == [(), FAULTS[:1]]
+    assert counted._value.get() == at_first + 1
 
 
 async def test_a_turn_told_again_tells_its_faults_again(running: Rig) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 import structlog
+from prometheus_client import Counter
 from switchboard.bus import Delivery
 from switchboard.contracts.base import CallFact, Fact
 from switchboard.contracts.calls import CallAnswered, CallEnded, ConversationSaved, MediaHint, TurnRecorded
@@ -22,6 +23,11 @@ from call_orchestrator.calls.repository import EventRecord
 _log = structlog.get_logger(__name__)
 
 CONSUMER = "call-orchestrator-calls"
+
+# Counted here, since nobody can scrape a call's own process. The endpoint is the operators' name: one of a few.
+PROVIDER_FAULTS = Counter(
+    "switchboard_provider_faults", "Providers that failed in a turn", ["stage", "endpoint", "fault"]
+)
 
 OnHint = Callable[[MediaHint], Awaitable[None]]
 Handler = Callable[[Fact, Delivery], Awaitable[None]]
@@ -55,6 +61,8 @@ class FactHandlers:
     async def turn(self, fact: TurnRecorded, delivery: Delivery) -> None:
         async def more(conn: Connection, row: CallRow) -> None:
             await repository.put_turn(conn, row.id, fact)
+            for fault in fact.faults:
+                PROVIDER_FAULTS.labels(fault.stage, fault.endpoint, fault.fault).inc()
 
         await self._job_fact(fact, delivery, machine.Spoke(fact.epoch, fact.seq, fact.at), None, more)
 

@@ -8,16 +8,9 @@ from collections.abc import Iterator
 
 import structlog
 from livekit.agents import APIConnectionError, APIStatusError, APITimeoutError
-from prometheus_client import Counter
 from switchboard.contracts.providers import FaultKind, ProviderFault, ProviderStage
 
 _log = structlog.get_logger(__name__)
-
-FAULTS = Counter(
-    "voice_agent_provider_faults",
-    "Faults of providers in calls; endpoint is the operators' name for it",
-    ["stage", "endpoint", "fault"],
-)
 
 _REFUSED = frozenset({"ConnectionRefusedError", "ClientConnectorError", "ClientConnectorDNSError", "ConnectError"})
 _RESET = frozenset(
@@ -83,7 +76,6 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 
 
 def note(stage: ProviderStage, endpoint: str, kind: FaultKind, served_by: str) -> ProviderFault:
-    """Count and log a fault; the record's entry for it."""
-    FAULTS.labels(stage, endpoint, kind).inc()
+    """Log a fault; the record's entry for it, from which the orchestrator counts."""
     _log.warning("provider fault", stage=stage, endpoint=endpoint, fault=kind, served_by=served_by)
     return ProviderFault(stage=stage, endpoint=endpoint, fault=kind, served_by=served_by)
