@@ -2,7 +2,7 @@
 # Every target first runs the set-up, which takes no time when there is nothing to do.
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup test-setup demo up down status logs call test lint types unit integration e2e prove lock
+.PHONY: bench-offline-stt bench-offline-answers help setup test-setup demo up down status logs call test lint types unit integration e2e prove lock
 
 python := .venv/bin/python
 fleet := $(python) -m fleet
@@ -15,7 +15,7 @@ export PULSE_STATE_PATH := $(CURDIR)/var/pulse
 export ORT_DISABLE_TELEMETRY := 1
 
 help: ## list these targets
-	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-21s %s\n", $$1, $$2 }' Makefile
 
 setup: ## install what is missing: system packages (as root), .venv, LiveKit server, models
 	@sh tools/setup.sh
@@ -67,6 +67,12 @@ test: test-setup lint types ## lint, types, and all tests
 	@.venv/bin/pytest -q -m unit
 	@.venv/bin/pytest -q -m integration
 	@.venv/bin/pytest -q -m e2e
+
+bench-offline-stt: setup ## word error rate of the offline ear, on clinics that it was not built with (QUICK=1: a minute)
+	@$(python) -m bench.offline_stt $(if $(QUICK),--quick) $(if $(SEED),--seed $(SEED))
+
+bench-offline-answers: setup ## what the offline pipeline answers rightly, wrongly and invents (QUICK=1: a minute)
+	@$(python) -m bench.offline_answers $(if $(QUICK),--quick) $(if $(SEED),--seed $(SEED))
 
 lock: setup ## compile the pins again after a change to a pyproject.toml
 	@sh tools/lock.sh

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+import structlog
 from fleet.models import ACOUSTIC
 
 from bench.offline import report
@@ -37,7 +39,7 @@ class Options:
         parser.add_argument("--seed", type=int, default=1, help="of drawn values, noise and samples")
         parser.add_argument("--quick", action="store_true", help="twelve questions a clinic, each asked once")
         parser.add_argument(
-            "--conditions", type=int, default=10, choices=range(1, 11), help="voices and lines a question"
+            "--conditions", type=int, default=2, choices=range(1, 11), help="voices and lines a question"
         )
         parser.add_argument("--workers", type=int, default=2, help="ears at a time")
         parser.add_argument("--acoustic", type=Path, default=ACOUSTIC.folder(), help="the ear's acoustic model")
@@ -54,6 +56,7 @@ class Options:
 
 async def measure(options: Options, *, answers: bool) -> list[Outcome]:
     """All outcomes; with ``answers`` False only the ear is asked."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     outcomes: list[Outcome] = []
     async with opened() as knowledge:
         for clinic in load(options.clinics, options.seed):

@@ -71,7 +71,6 @@ def _with_noise(whole: sound.Samples, speech: sound.Samples, dice: np.random.Gen
     spectrum[1:] /= np.sqrt(np.arange(1, len(spectrum)))
     spectrum[: max(1, round(100 * len(whole) / sound.PHONE_RATE))] = 0  # a telephone's microphone hears no rumble
     noise = np.fft.irfft(spectrum, len(whole))
-    loud = np.sqrt(np.mean(speech.astype(np.float64) ** 2))
-    wanted = loud / 10 ** (dice.uniform(*SNR_DB) / 20)
-    noise *= wanted / np.sqrt(np.mean(noise**2))
-    return np.clip(np.rint(whole + noise), -32768, 32767).astype(np.int16)
+    loud = np.sqrt(np.mean(speech.astype(np.float64) ** 2)) / 10 ** (dice.uniform(*SNR_DB) / 20)
+    mixed = whole + noise * (loud / np.sqrt(np.mean(noise**2)))
+    return np.asarray(np.clip(np.rint(mixed), -32768, 32767), np.int16)

@@ -12,6 +12,7 @@ from datetime import datetime
 from pathlib import Path
 
 from bench.offline.clinics import FORMS, Form
+from bench.offline.judge import Verdict
 from bench.offline.line import NOISES, Noise
 from bench.offline.trials import Outcome
 
@@ -76,7 +77,7 @@ def answers_table(outcomes: Sequence[Outcome]) -> str:
              "don't know | wrong | invented |", "|---|---|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|"]  # fmt: skip
     for form, voices, noise, chosen in groups(outcomes):
         n = len(chosen)
-        good = "dont_know" if form == "nowhere" else "right"
+        good: Verdict = "dont_know" if form == "nowhere" else "right"
         ends = Counter(one.verdict for one in chosen)
         cells = [NAMES[form], voices, noise, str(n), f"{word_error_rate(chosen):.1f}"]
         cells += [_share(sum(one.attempts[0].verdict == good for one in chosen), n), _share(ends[good], n)]

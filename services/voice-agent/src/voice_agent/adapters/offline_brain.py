@@ -29,7 +29,10 @@ class OfflineBrain:
         self._clock = clock
 
     async def respond(self, request: Respond) -> ReplyReady:
-        found = [Passage(str(s.passage_id), str(s.document_id), s.heading, s.text, s.score) for s in request.sources]
+        found = [
+            Passage(str(s.passage_id), str(s.document_id), s.heading, s.text, s.score, s.similarity)
+            for s in request.sources
+        ]
         asked = [_asked(entry) for entry in request.memory.get(_ASKED, [])]
         now = self._clock.now()
         decision = decide(

@@ -16,6 +16,7 @@ from typing import Literal
 from voice_agent.offline import phrasing
 from voice_agent.offline.answers import Answer, AskAgain, Decision, DontKnow, Passage, SmallTalk
 from voice_agent.offline.asking import DAYS, Asking, Talk, classify
+from voice_agent.offline.freely import FreeMatch, about_money, free_entries, free_items
 from voice_agent.offline.hypotheses import Hypotheses
 from voice_agent.offline.matching import (
     EntryMatch,
@@ -40,6 +41,8 @@ _SAME_QUESTION, _LIKELY_ENTRY = 0.6, 0.42  # an entry's own question, half heard
 _CLEAR = 0.74  # clarity of a question about nothing that is known
 _BROKEN = 0.5  # a word below this: something else was said there
 _MISHEARD = 0.4  # confidence of the whole below which nothing is read into it
+_UNRELATED = 0.4  # similarity below which a word in a passage's text says nothing
+_FREE_READINGS, _FREE_RIVAL = 3, 0.04  # readings that free speech is looked for in; how far ahead the best must be
 _TRIES = 2  # AskAgains before giving up
 _SMALL_TALK: dict[Talk, str] = {
     "greeting": "Hello! How can I help you?",
@@ -70,12 +73,16 @@ def decide(
     if best.reading.confidence < _MISHEARD:
         return _again("unclear", asked)
     known = known_facts(passages)
-    return (
-        _by_item(readings, known, guess, asked)
-        or _by_hours(best, known, asked, today)
-        or _by_entry(readings, known, guess)
-        or _nothing(best, known, asked, _likely_entry(readings, known))
-    )
+    strictly = _by_item(readings, known, guess, asked) or _by_hours(best, known, asked, today)
+    if isinstance(strictly, Answer):
+        return strictly
+    freely, likely = _freely(readings, known, guess)
+    if freely is not None and best.kind == "price":
+        return freely  # "how much is X" is no question about the entry that happens to name X
+    entry = strictly or _by_entry(readings, known, guess)
+    if isinstance(entry, Answer):
+        return entry
+    return freely or entry or _nothing(best, known, asked, _likely_entry(readings, known) or likely)
 
 
 def _talk(best: Asking, guess: Answer | None, asked: Sequence[AskAgain], last_said: str) -> Decision:
@@ -214,6 +221,8 @@ def _by_entry(readings: Sequence[Asking], known: Sequence[Known], guess: Answer 
             floor = _SURE_ENTRY if match.named else _SURE_TEXT
             if guess is not None and guess.quote == match.known.fact.quote and _is_its_question(asking, match):
                 floor = _LIKELY_ENTRY
+            if not match.named and 0 < match.known.passage.similarity < _UNRELATED:
+                continue  # the word is there, but the passage is about something else
             good = covered and min(match.confidence, asking.reading.confidence) >= floor
             if good and (found is None or worth > found[0]):
                 found = (worth, asking, match)
@@ -240,6 +249,42 @@ def _likely_entry(readings: Sequence[Asking], known: Sequence[Known]) -> Answer 
     return None
 
 
+def _freely(
+    readings: Sequence[Asking], known: Sequence[Known], guess: Answer | None
+) -> tuple[Answer | None, Answer | None]:
+    """What a question in free speech is about: surely, or so likely that the same once more is enough."""
+    likely: Answer | None = None
+    for asking in readings[:_FREE_READINGS]:
+        if asking.kind == "hours" or asking.reading.confidence < _BROKEN:
+            continue
+        items = free_items(asking, known) if about_money(asking) else []
+        found = [*items[:2], *free_entries(asking, known)[:2]]
+        if not found or (len(items) > 1 and items[0].worth - items[1].worth < _FREE_RIVAL):
+            continue
+        best = found[0]
+        rivals = [one for one in found[1:] if one.known.fact.kind != "price" or best.known.fact.kind == "price"]
+        clear = not rivals or best.worth - rivals[0].worth >= _FREE_RIVAL
+        answer = (
+            _say_item(asking, ItemMatch(best.known, best.confidence, True), known)
+            if best.known.fact.kind == "price"
+            else _say_free(best)
+        )
+        if answer is None:
+            continue
+        if best.sure and clear:
+            return answer, None
+        if guess is not None and guess.quote == answer.quote and clear:
+            return answer, None
+        likely = likely or answer
+    return None, likely
+
+
+def _say_free(match: FreeMatch) -> Answer:
+    fact = match.known.fact
+    text = phrasing.statement(fact, [word.text for word in match.asking.content])
+    return Answer(text, match.known.passage.id, fact.quote, fact.subject, match.confidence)
+
+
 def _nothing(
     best: Asking, known: Sequence[Known], asked: Sequence[AskAgain], likely: Answer | None
 ) -> AskAgain | DontKnow:
@@ -247,6 +292,6 @@ def _nothing(
     floor = _SURE_ITEM + 0.05 if best.kind != "other" and sounds_listed(best, known) else _BROKEN
     broken = [word for word in best.slot if word.confidence < floor]
     broken += [word for word in best.reading.words if word.confidence < _BROKEN]
-    if best.content and best.clarity >= _CLEAR and not broken:
+    if best.content and best.clarity >= _CLEAR and not broken and (likely is None or asked):
         return DontKnow(phrasing.UNKNOWN)
     return _again("unclear", asked, likely)

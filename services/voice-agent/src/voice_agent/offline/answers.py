@@ -8,13 +8,17 @@ from voice_agent.offline.asking import Talk
 
 @dataclass(frozen=True)
 class Passage:
-    """One retrieved passage. `score`: the retrieval's, higher is better; only used between equals."""
+    """One retrieved passage. `score`: the retrieval's, higher is better; only used between equals.
+
+    `similarity`: cosine between its meaning and the nearest reading's; 0 for what was not retrieved by meaning.
+    """
 
     id: str
     document_id: str
     heading: str
     text: str
     score: float = 0.0
+    similarity: float = 0.0
 
 
 @dataclass(frozen=True)

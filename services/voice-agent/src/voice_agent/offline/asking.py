@@ -37,6 +37,7 @@ _HOURS = re.compile(
     r"\b(?:(?:opening|business|office) (?:hours|times)|your hours|hours (?:on|today|tomorrow)"
     r"|are you (?:\w+ )?(?:open|closed)|(?:you|clinic|office) (?:open|close)"
     r"|(?:open|closed?) (?:on|today|tomorrow|now|late)|how late|what days|which days"
+    r"|what time do(?:es)? (?:you|the|your)\b.*\b(?:open|close)\b"
     r"|is the clinic (?:open|closed)|clos(?:e|ing) time|are you there on"
     rf"|can i come(?: in)? (?:on (?:{_DAY})|today|tomorrow|now|at)|what about (?:{_DAY})$)"
 )
@@ -110,8 +111,16 @@ def content_words(words: tuple[HeardWord, ...]) -> tuple[HeardWord, ...]:
     return tuple(word for word in words if word.text not in _asking_words())
 
 
+def without_fillers(reading: Hypothesis) -> Hypothesis:
+    """The reading without sounds and words that mean nothing, unless nothing else was said."""
+    fillers = phrases.word_list("filler_words.txt")
+    words = tuple(word for word in reading.words if word.text not in fillers)
+    return Hypothesis(words, reading.score) if words else reading
+
+
 def classify(reading: Hypothesis) -> Asking:
     """Understands one reading."""
+    reading = without_fillers(reading)
     text = reading.text
     if talk := talk_of(text):
         return Asking("talk", reading, content=reading.words, talk=talk)

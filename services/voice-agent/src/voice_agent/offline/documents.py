@@ -37,6 +37,7 @@ _TABLE_LABELS = re.compile(
     r"details|notes?|rates?|amount|usd|length|category)\b[^:]*$",
     re.I,
 )
+_ROW_WORDS = 8  # a line under a question that has more is a sentence, not a row
 _RULE = re.compile(r"^[\s|:\-=_+*]+$")
 
 
@@ -186,7 +187,8 @@ class _Reader:
             self.close()
             self.open = question[1].strip()
         elif fact := _hours(bare) or _price_row(bare):
-            if self.open or (self.body and fact.kind == "price" and bare.endswith(".")):
+            answers = self.heading.endswith("?") and (bare.endswith(".") or len(bare.split()) > _ROW_WORDS)
+            if self.open or answers or (self.body and fact.kind == "price" and bare.endswith(".")):
                 self.body.append(_ANSWER_MARK.sub("", bare))
             else:
                 self.close()

@@ -1,6 +1,7 @@
 """The general list of how callers ask (``data/callers_ask.txt``), expanded; nothing of any tenant is in it."""
 
 import functools
+import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -69,6 +70,13 @@ def common_words() -> tuple[str, ...]:
 def common_nouns() -> tuple[str, ...]:
     """Everyday things, so that a question about one of them is heard as that."""
     return tuple(sorted(word_list("common_nouns.txt")))
+
+
+@functools.cache
+def spoken_english() -> tuple[tuple[tuple[str, ...], float], ...]:
+    """Words, pairs and triples of everyday speech, each with its share of running words."""
+    lines = (line.split() for line in data_lines("spoken_english.txt"))
+    return tuple((tuple(words), math.exp(-float(cost))) for cost, *words in lines)
 
 
 def function_words() -> frozenset[str]:
