@@ -22,7 +22,7 @@ def test_a_transcript_after_the_end_of_speech_completes_it() -> None:
     assert hearing.due == 11.2
     assert hearing.final("how much", 10.6)
     assert hearing.close() == ["how much"]
-    assert (hearing.open, hearing.due) == (False, None)
+    assert not hearing.waiting
 
 
 def test_a_transcript_that_came_while_the_caller_paused_completes_nothing_by_itself() -> None:

@@ -101,8 +101,7 @@ async def test_a_sentence_that_stops_in_the_middle_is_not_repeated(
     [("openai", "refused"), ("cartesia", "refused"), ("elevenlabs", "timeout")],
 )
 async def test_a_wrong_key_is_a_fault_like_others(kind: ProviderKind, fault: str, link: Any) -> None:
-    links = [voice(*link(kind, deadline=1.0, key="wrong")), OfflineVoice(VoiceSettings(voice="en-us"))]
-    chain = ChainedTTS(links)
+    chain = ChainedTTS([voice(*link(kind, deadline=1.0, key="wrong")), OfflineVoice(VoiceSettings(voice="en-us"))])
     _, account = await spoken(chain, FIRST)
     assert [f.fault for f in account.faults] == [fault]
     await chain.aclose()
