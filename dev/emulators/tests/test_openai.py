@@ -24,7 +24,7 @@ pytestmark = pytest.mark.integration
 PRICES = '<passage n="1" heading="Prices">\nVelora peel ..... $129\nDental cleaning ..... $85\n</passage>'
 MESSAGES: Any = [{"role": "system", "content": PRICES}, {"role": "user", "content": "How much is a dental cleaning?"}]
 ANSWER = "Dental cleaning costs 85 dollars."
-ONCE = APIConnectOptions(max_retry=0, timeout=0.6)
+ONCE = APIConnectOptions(max_retry=0, timeout=2.0)
 
 
 @pytest_asyncio.fixture
@@ -231,7 +231,7 @@ async def test_each_fault_of_the_embeddings(
     client: openai.AsyncOpenAI, admin: EmulatorsClient, kind: FaultKind, error: type[Exception]
 ) -> None:
     await admin.fault("embeddings", kind, count=1)
-    patient = client.with_options(timeout=0.6)
+    patient = client.with_options(timeout=2.0)
 
     with pytest.raises(error):
         await patient.embeddings.create(model="text-embedding-3-small", input="hello")

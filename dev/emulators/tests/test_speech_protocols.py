@@ -23,7 +23,7 @@ pytestmark = pytest.mark.integration
 
 TEXT = "Dental cleaning costs $85. Is there anything else?"
 SECONDS = (3.5, 5.5)
-ONCE = APIConnectOptions(max_retry=0, timeout=0.8)
+ONCE = APIConnectOptions(max_retry=0, timeout=3.0)
 Make = Callable[[str, aiohttp.ClientSession], tts.TTS[Any]]
 
 VOICES: dict[str, tuple[Face, Make]] = {

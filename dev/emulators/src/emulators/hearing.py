@@ -11,7 +11,7 @@ from pathlib import Path
 
 from livekit.agents import inference
 from switchboard.subprocesses import kill
-from voice_agent.offline.language_model import SpeechModel, build_language_model
+from voice_agent.offline.language_model import SpeechModel, build_language_model, model_digest
 from voice_agent.offline.stt import OfflineSTT
 
 SHORTEST_PAUSE = 0.5
@@ -42,6 +42,13 @@ class Hearing:
         await self._model
 
     async def _build(self, asked: dict[str, list[str]]) -> SpeechModel:
+        texts, names, places = asked["texts"], asked["names"], asked["places"]
+        if not (self._cache / f"{model_digest(texts, names, places)}.json").is_file():
+            await self._build_aside(asked)
+        # made by now: this only reads it
+        return await asyncio.to_thread(build_language_model, texts, names=names, places=places, cache=self._cache)
+
+    async def _build_aside(self, asked: dict[str, list[str]]) -> None:
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "emulators.words_child", str(self._cache),
             stdin=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
@@ -53,14 +60,6 @@ class Hearing:
                 await asyncio.shield(kill(process))
         if process.returncode != 0:
             raise TeachingFailed(errors.decode(errors="replace")[-500:])
-        # made already: this only reads it
-        return await asyncio.to_thread(
-            build_language_model,
-            asked["texts"],
-            names=tuple(asked["names"]),
-            places=tuple(asked["places"]),
-            cache=self._cache,
-        )
 
     def listener(self, pause: float) -> OfflineSTT:
         """An ear whose utterances end after `pause` seconds of silence, at least SHORTEST_PAUSE."""

@@ -14,9 +14,7 @@ from voice_agent.offline.language_model import build_language_model
 
 def main() -> int:
     asked = json.loads(sys.stdin.buffer.read())
-    build_language_model(
-        asked["texts"], names=tuple(asked["names"]), places=tuple(asked["places"]), cache=Path(sys.argv[1])
-    )
+    build_language_model(asked["texts"], names=asked["names"], places=asked["places"], cache=Path(sys.argv[1]))
     return 0
 
 
