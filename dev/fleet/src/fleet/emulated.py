@@ -71,7 +71,7 @@ class EmulatedProviders:
             argv=(sys.executable, "-m", "emulators", *ports, *models, "--cache", str(cache)),
             env={"EMULATORS_KEY": self.key},
             ready=http_ok(f"{self.admin_url}/health"),
-            ready_timeout=60.0,
+            ready_timeout=90.0,
         )
 
     def environment(self, service: str) -> dict[str, str]:
