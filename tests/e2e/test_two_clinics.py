@@ -10,12 +10,14 @@ import asyncio
 import os
 import random
 import secrets
+from collections import defaultdict
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 from fleet.api import SwitchboardApi
-from fleet.call import CallOutcome, agent_judge, judged_call
+from fleet.call import CallBroken, CallOutcome, agent_judge, judged_call
 from fleet.caller import CallFailed, PhoneLine, phone
 from fleet.dialogue import Script
 from fleet.draw import Clinic
@@ -33,6 +35,8 @@ RUNS = int(os.environ.get("TWO_CLINICS_RUNS", "2"))
 FIRST_SEED = int(os.environ.get("TWO_CLINICS_SEED") or secrets.randbelow(1_000_000))
 LEAST_OVERLAP = 2.0
 """Seconds in which both agents speak. Three answers of three seconds each are asked for at the same moments."""
+
+PATIENCE = 4.0
 
 Side = tuple[SwitchboardApi, Clinic]
 
@@ -63,23 +67,42 @@ async def test_two_callers_at_once_hear_only_their_own_clinic(
     assert overlap(outcomes[0].heard, outcomes[1].heard) >= LEAST_OVERLAP
 
 
+class Meeting:
+    """Both callers wait for each other before each question, but not so long that an agent asks whether anybody is there."""
+
+    def __init__(self) -> None:
+        self._there: defaultdict[str, list[asyncio.Event]] = defaultdict(list)
+
+    async def before(self, question: Question) -> None:
+        """Returns when the other is about to ask the same, or after PATIENCE seconds without the other."""
+        come = asyncio.Event()
+        there = self._there[question.title]
+        there.append(come)
+        if len(there) == 2:
+            for event in there:
+                event.set()
+        with suppress(TimeoutError):
+            await asyncio.wait_for(come.wait(), PATIENCE)
+
+
 async def at_once(
     fleet: RunningFleet, one: Side, other: Side, judge: Judge, seed: int
 ) -> tuple[CallOutcome, CallOutcome]:
-    """Both calls. Each question is asked by both callers at the same moment, once both agents are silent."""
-    both = asyncio.Barrier(2)
+    """Both calls. Each question is asked by both callers at the same moment, unless one of them has to ask again."""
+    meeting = Meeting()
 
-    async def together(_: Question) -> None:
-        async with asyncio.timeout(120):
-            await both.wait()
-
-    def side(own: Side, rival: Side) -> asyncio.Task[CallOutcome]:
+    async def call(own: Side, rival: Side) -> CallOutcome:
         asked = rival_questions(own[1], rival[1], random.Random(seed))
-        script = Script(asked, before=together)
-        return group.create_task(judged_call(own[0], own[1], fleet.place(), judge, fleet.view, script))
+        try:
+            return await judged_call(
+                own[0], own[1], fleet.place(), judge, fleet.view, Script(asked, before=meeting.before)
+            )
+        except CallBroken as broken:
+            # What was heard until then is judged all the same; that it broke is among its complaints.
+            return broken.outcome
 
     async with asyncio.TaskGroup() as group:
-        tasks = side(one, other), side(other, one)
+        tasks = group.create_task(call(one, other)), group.create_task(call(other, one))
     return tasks[0].result(), tasks[1].result()
 
 
