@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 from collections.abc import AsyncIterator
@@ -147,6 +148,20 @@ async def test_half_an_answer_ends_as_if_it_were_whole(model: plugin.LLM, admin:
     await heard(model, conversation(), tokens)
 
     assert "".join(tokens) == "Dental cleaning costs"
+
+
+async def test_a_reset_is_one_on_the_wire(emulators: Emulators, admin: EmulatorsClient) -> None:
+    await admin.fault("chat", "reset", count=1, after=0)
+    body = json.dumps({"model": "gpt-4.1-mini", "messages": MESSAGES, "stream": True})
+    head = (
+        f"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {KEY}\r\nContent-Length: {len(body)}"
+    )
+    reader, writer = await asyncio.open_connection("127.0.0.1", emulators.port)
+    writer.write(f"{head}\r\n\r\n{body}".encode())
+
+    with pytest.raises(ConnectionResetError):
+        await reader.read()
+    writer.close()
 
 
 async def test_a_stall_in_mid_answer(model: plugin.LLM, admin: EmulatorsClient) -> None:
