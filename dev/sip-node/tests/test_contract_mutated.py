@@ -19,6 +19,7 @@ from sip_node.testing.bridge import Bridge, Line, OpenLine
 from sip_node.testing.media import CallerMedia
 from sip_node.testing.mutate import mutate, udp_ports
 from sip_node.testing.outbound import OpenOutbound, OutboundLine
+from sip_node.testing.record import Observation
 from sip_node.testing.uac import Caller, SipMessage, SipSocket, response_to, sdp_offer
 from sip_node.testing.uas import NOTIFY_HEADERS, Callee, sipfrag
 
@@ -84,7 +85,14 @@ class Stage:
 
 
 async def within_a_call(stage: Stage, count: int) -> None:
-    caller, media = await stage.line.call(user=f"1666{stage.rng.randrange(10**7):07d}")
+    try:
+        caller, media = await stage.line.call(user=f"1666{stage.rng.randrange(10**7):07d}")
+    except TimeoutError as error:
+        there = await stage.line.participants()
+        error.add_note(
+            f"after {stage.sent.total()} messages; {len(there)} in the room, agent there: {'agent' in there}"
+        )
+        raise
     for _ in range(count):
         stage.within(caller, media)
         await asyncio.sleep(0.005)
@@ -160,9 +168,10 @@ async def no_rooms(line: Line) -> None:
 
 
 async def test_mutated_messages_leave_nothing_behind(
-    bridge: Bridge, open_line: OpenLine, open_outbound: OpenOutbound
+    bridge: Bridge, open_line: OpenLine, open_outbound: OpenOutbound, observed: Observation
 ) -> None:
     """The next call is answered and heard; no call, UDP port, room, stream or task is left that was not there before."""
+    observed.brief = True
     short = RoomConfiguration(empty_timeout=1, departure_timeout=1)
     line = await open_line(bridge, ringing_s=0.5, each_its_room=True, room_config=short)
     talking = await open_line(bridge)
@@ -194,6 +203,7 @@ async def test_mutated_messages_leave_nothing_behind(
     await settled(bridge, good)
     await same_ports(pid, ports)
     await no_rooms(line)
+    observed.note("afterwards", ["the next call is heard", "no UDP port left", "no room left"])
     if before:
         after = await bridge.gauges()
         kept = ("calls", "ports", "streams", "tasks")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from sip_node.sip.digest import Authenticator, digest_response
+from sip_node.sip.digest import Authenticator, ChallengeError, answer_challenge, digest_response
 
 pytestmark = pytest.mark.unit
 
@@ -57,3 +57,27 @@ def test_old_challenges_are_forgotten() -> None:
 
 def test_a_call_id_cannot_break_out_of_the_header() -> None:
     assert Authenticator().challenge('a", realm="x', "", now_us=1).nonce == "1-a, realm=x"
+
+
+def test_answer_to_a_challenge_of_the_far_side() -> None:
+    """RFC 2617's own example."""
+    nonce = "dcd98b7102dd2f0e8b11d0f600bfb0c093"
+    challenge = f'Digest realm="testrealm@host.com", qop="auth,auth-int", nonce="{nonce}", opaque="5c"'
+    answer = answer_challenge(challenge, "GET", "/dir/index.html", "Mufasa", "Circle Of Life", "0a4f113b")
+    assert 'response="6629fae49393a05397450978507c4ef1"' in answer
+    assert 'opaque="5c"' in answer
+
+
+@pytest.mark.parametrize(
+    "challenge",
+    [
+        "Basic realm=x",
+        "Digest",
+        'Digest realm="r"',
+        'Digest realm="r", nonce="n", algorithm=SHA-256',
+        'Digest realm="r", nonce="n", qop="auth-int"',
+    ],
+)
+def test_challenge_that_cannot_be_answered(challenge: str) -> None:
+    with pytest.raises(ChallengeError):
+        answer_challenge(challenge, "INVITE", "sip:1@x", "u", "p", "c")

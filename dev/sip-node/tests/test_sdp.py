@@ -3,7 +3,17 @@
 from __future__ import annotations
 
 import pytest
-from sip_node.sip.sdp import PCMA, PCMU, MediaPolicy, SdpError, build_answer, parse_offer, parse_remote
+from sip_node.sip.sdp import (
+    PCMA,
+    PCMU,
+    MediaPolicy,
+    SdpError,
+    build_answer,
+    build_offer,
+    parse_answer,
+    parse_offer,
+    parse_remote,
+)
 from sip_node.testing.uac import sdp_offer
 
 pytestmark = pytest.mark.unit
@@ -101,3 +111,41 @@ def test_answer() -> None:
 )
 def test_where_a_reinvite_wants_its_audio(body: bytes, remote: tuple[str, int] | None) -> None:
     assert parse_remote(body) == remote
+
+
+ANSWER = b"v=0\r\no=- 1 1 IN IP4 192.0.2.7\r\ns=-\r\nc=IN IP4 192.0.2.7\r\nt=0 0\r\nm=audio 4000 RTP/AVP 8 101\r\n"
+
+
+def test_own_offer_and_its_answer() -> None:
+    offer = build_offer(MediaPolicy(), "127.0.0.1", 5004, 7).decode()
+    assert "o=- 7 7 IN IP4 127.0.0.1" in offer
+    assert "m=audio 5004 RTP/AVP 0 8 101" in offer
+    only = build_offer(MediaPolicy(frozenset({"PCMA/8000"})), "127.0.0.1", 5004, 7).decode()
+    assert "m=audio 5004 RTP/AVP 8 101" in only
+    taken = parse_answer(ANSWER + b"a=rtpmap:101 telephone-event/8000\r\n", MediaPolicy(), 7)
+    assert (taken.codec, taken.payload_type, taken.dtmf_type, taken.remote) == (
+        "PCMA/8000",
+        8,
+        101,
+        ("192.0.2.7", 4000),
+    )
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (b"", "no audio in sdp"),
+        (ANSWER.replace(b"audio", b"video"), "no audio in sdp"),
+        (ANSWER.replace(b"AVP 8 101", b"AVP 18"), "common audio codec not found"),
+        (ANSWER.replace(b"RTP/AVP", b"RTP/SAVP"), "was not offered"),
+    ],
+)
+def test_answers_that_cannot_be_used(body: bytes, words: str) -> None:
+    with pytest.raises(SdpError, match=words):
+        parse_answer(body, MediaPolicy(), 7)
+
+
+@pytest.mark.parametrize("policy", [MediaPolicy(require_encryption=True), MediaPolicy(frozenset())])
+def test_nothing_to_offer(policy: MediaPolicy) -> None:
+    with pytest.raises(SdpError):
+        build_offer(policy, "127.0.0.1", 5004, 7)
