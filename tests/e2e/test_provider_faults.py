@@ -22,6 +22,7 @@ from fleet.onboarding import AGENT_VOICE
 from fleet.questions import Expected, Question, mentions, questions
 from fleet.speech import CALLER, RATE, Samples, Synthesizer
 from voice_agent.conversation import phrases
+from voice_agent.offline.spoken import sentences
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="function"), pytest.mark.timeout(300)]
 
@@ -97,7 +98,10 @@ async def ask(
     record = await final_record(api)
     assert record is not None
     found = Asked(heard - ended, sound, texts)
-    found.turn = next((turn for turn in record.turns if turn.faults), None)
+    # A busy machine may be too slow for a deadline elsewhere (the greeting's voice): that is recorded there, and not looked at.
+    stage, _ = STAGES[face]
+    answers = [turn for turn in record.turns if turn.kind != "greeting"]
+    found.turn = next((turn for turn in answers if any(fault.stage == stage for fault in turn.faults)), None)
     fleet.view.line(f"  {face} {kind}: heard after {found.after:.2f} s, faults {found.turn and found.turn.faults}")
     return found
 
@@ -106,8 +110,10 @@ def check_record(asked: Asked, face: Face, kind: FaultKind) -> Turn:
     """The turn names what failed and who did its work."""
     stage, endpoint = STAGES[face]
     assert asked.turn is not None, "the record names no fault"
-    assert [(fault.stage, fault.endpoint) for fault in asked.turn.faults] == [(stage, endpoint)]
-    assert asked.turn.faults[0].fault in NAMES[kind]
+    (fault,) = [fault for fault in asked.turn.faults if fault.stage == stage]
+    assert fault.endpoint == endpoint
+    assert fault.fault in NAMES[kind]
+    assert fault.served_by == "offline"
     return asked.turn
 
 
@@ -123,7 +129,6 @@ async def test_the_fallback_answers_in_time_and_once(
         assert asked.after <= SOMETHING_TRUE_WITHIN + ON_THE_WAY
         assert len(set(asked.texts)) == len(asked.texts)
         turn = check_record(asked, face, kind)
-        assert turn.faults[0].served_by == "offline"
         if turn.kind == "answered":
             assert mentions(asked.text, question.expected.fact)
             # Of the right length too: nothing was said twice.
@@ -146,7 +151,8 @@ async def test_a_sentence_whose_voice_breaks_is_not_begun_again(running_fleet: R
         turn = check_record(asked, "elevenlabs", "reset")
         assert turn.caller_heard.endswith(phrases.VOICE_BROKE)
         assert turn.agent_said.endswith(phrases.VOICE_BROKE)
-        beginning = turn.caller_heard.removesuffix(phrases.VOICE_BROKE).strip()
-        assert turn.agent_said.startswith(beginning)
+        first = sentences(turn.agent_said)[0]
+        assert first not in turn.caller_heard
+        assert turn.caller_heard.split()[0] == first.split()[0]
         longest = judge.seconds_of(turn.agent_said)
         assert len(asked.sound) / RATE < longest + 2 * LISTEN_AROUND + 1.0

@@ -182,6 +182,14 @@ async def test_transcripts_are_held_until_the_caller_pauses_and_shown_meanwhile(
     assert one.offline.line.frames == 0
 
 
+async def test_only_the_ear_in_use_is_believed(one: Fixture) -> None:
+    one.offline.line.out.put_nowait(event(Kind.FINAL_TRANSCRIPT, "nobody asked me"))
+    one.main.line.out.put_nowait(event(Kind.FINAL_TRANSCRIPT, "too quiet for the detector"))
+    await one.turn()
+    assert await one.next() == "too quiet for the detector"
+    assert one.heard.empty()
+
+
 async def test_a_stalled_ear_is_given_up_and_the_next_hears_the_whole_piece(one: Fixture) -> None:
     await one.begins()
     stalled = one.main.line

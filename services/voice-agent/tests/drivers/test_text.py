@@ -9,11 +9,28 @@ from datetime import UTC, datetime, time
 
 import pytest
 from switchboard.clock import ManualClock
+from switchboard.contracts.calls import EndReason
 from switchboard.contracts.snapshot import Location, Opening, TenantSnapshot, TenantStatus
 from switchboard.errors import Conflict, DeadlineExceeded
 from voice_agent.adapters.offline_brain import OfflineBrain
 from voice_agent.conversation import phrases
-from voice_agent.conversation.models import ReplyPart, ReplyReady, Respond, Source, State, TurnDone
+from voice_agent.conversation.core import initial
+from voice_agent.conversation.models import (
+    Answered,
+    CallerLeft,
+    CallerSpoke,
+    Heard,
+    ReplyPart,
+    ReplyReady,
+    Respond,
+    Say,
+    SayMore,
+    Source,
+    SpeechEnded,
+    State,
+    TurnDone,
+)
+from voice_agent.drivers.loop import ConversationLoop
 from voice_agent.drivers.text import TextConversation
 
 pytestmark = pytest.mark.unit
@@ -213,3 +230,50 @@ async def test_a_reply_that_breaks_in_the_middle_is_owned_up_to() -> None:
         assert (await talk.say("how much")).text == f"It is 129 dollars. {phrases.LOST_THREAD}"
         assert (await talk.say("how much")).text == f"It is 129 dollars. {phrases.LOST_THREAD}"
     assert brain.stopped == 2
+
+
+class Mouth:
+    """Keeps what it is told to say; the test says when that was heard."""
+
+    def __init__(self) -> None:
+        self.said: asyncio.Queue[Say | SayMore] = asyncio.Queue()
+
+    def say(self, effect: Say) -> None:
+        self.said.put_nowait(effect)
+
+    def say_more(self, effect: SayMore) -> None:
+        self.said.put_nowait(effect)
+
+
+class Endless(Streaming):
+    """A reply whose second sentence never comes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stopped_now = asyncio.Event()
+
+    async def reply(self, request: Respond) -> AsyncGenerator[ReplyPart, None]:
+        try:
+            yield ReplyPart(
+                utterance=request.utterance, index=0, kind="answered", text="It is 129 dollars.", last=False
+            )
+            await asyncio.Event().wait()
+        finally:
+            self.stopped_now.set()
+
+
+async def test_a_reply_that_the_caller_interrupted_is_not_paid_for_any_longer() -> None:
+    brain, mouth = Endless(), Mouth()
+    loop = ConversationLoop(initial(1), mouth, brain, Passages(), Turns(), CLOCK)
+    running = asyncio.create_task(loop.run())
+    async with asyncio.timeout(5):
+        loop.post(Answered(greeting="Hello"))
+        await mouth.said.get()
+        loop.post(SpeechEnded(utterance=1, heard="Hello", interrupted=False))
+        loop.post(CallerSpoke(heard=(Heard(text="how much is a peel", confidence=1.0),)))
+        await mouth.said.get()
+        loop.post(SpeechEnded(utterance=2, heard="It is", interrupted=True))
+        await brain.stopped_now.wait()
+        assert not running.done()
+        loop.post(CallerLeft(reason=EndReason.CALLER_HUNG_UP))
+        await running
