@@ -98,7 +98,7 @@ async def ask(
     record = await final_record(api)
     assert record is not None
     found = Asked(heard - ended, sound, texts)
-    # A busy machine may be too slow for a deadline elsewhere (the greeting's voice): that is recorded there, and not looked at.
+    # A busy machine may miss a deadline elsewhere too, such as the greeting's voice; that is recorded where it was.
     stage, _ = STAGES[face]
     answers = [turn for turn in record.turns if turn.kind != "greeting"]
     found.turn = next((turn for turn in answers if any(fault.stage == stage for fault in turn.faults)), None)
