@@ -1,10 +1,11 @@
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import pytest
 from fleet.features import Matrix, shorten_pauses, warp
 from fleet.process import FleetError
-from fleet.speech import RATE, read_wav, resample, write_wav
+from fleet.speech import RATE, Samples, Synthesizer, Voice, read_wav, resample, write_wav
 from fleet.tap import Tap, Track
 from fleet.voice_activity import in_samples
 
@@ -98,3 +99,20 @@ def test_long_pauses_are_shortened_and_the_edges_cut() -> None:
     assert kept[0] == 5
     assert kept[-1] == 44
     assert len(kept) == 5 + 8 + 5
+
+
+def test_a_sentence_is_kept_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever looks while another thread writes finds nothing yet."""
+    found: list[list[Path]] = []
+    real = np.save
+
+    def looked_at(file: BinaryIO, samples: Samples) -> None:
+        real(file, samples)
+        found.append(list(tmp_path.glob("*.npy")))
+
+    monkeypatch.setattr(np, "save", looked_at)
+    monkeypatch.setattr("fleet.speech.espeak", lambda text, voice: tone(440, 0.1, RATE))
+    spoken = Synthesizer(tmp_path).speak("good morning", Voice())
+    assert found == [[]]
+    monkeypatch.setattr("fleet.speech.espeak", lambda text, voice: pytest.fail("it was kept"))
+    assert np.array_equal(Synthesizer(tmp_path).speak("good morning", Voice()), spoken)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import io
 import subprocess
+import tempfile
 import wave
 from dataclasses import dataclass
 from math import gcd
@@ -51,7 +52,10 @@ class Synthesizer:
             return kept
         samples = espeak(text, voice)
         self._folder.mkdir(parents=True, exist_ok=True)
-        np.save(path, samples)
+        # Two calls are judged at once, each in a thread: nobody may find half a file.
+        with tempfile.NamedTemporaryFile(dir=self._folder, delete=False) as fresh:
+            np.save(fresh, samples)
+        Path(fresh.name).replace(path)
         return samples
 
 
