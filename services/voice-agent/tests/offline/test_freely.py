@@ -56,7 +56,7 @@ def test_a_word_by_chance_or_a_near_passage_alone_is_none(said: str, near: tuple
 
 
 def test_words_that_were_hardly_heard_count_only_the_second_time() -> None:
-    said = "um i've got this hedge:0.5 what would trimming:0.5 it set me back"
+    said = "um i've got this hedge:0.6 what would trimming:0.6 it set me back"
     first = decide(heard(said), passages(0.6, 0.3, 0.1, 0.1))
     assert isinstance(first, AskAgain)
     assert isinstance(decide(heard(said), passages(0.6, 0.3, 0.1, 0.1), asked=[first]), Answer)

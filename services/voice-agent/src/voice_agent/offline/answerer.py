@@ -41,8 +41,9 @@ _SAME_QUESTION, _LIKELY_ENTRY = 0.6, 0.42  # an entry's own question, half heard
 _CLEAR = 0.74  # clarity of a question about nothing that is known
 _BROKEN = 0.5  # a word below this: something else was said there
 _MISHEARD = 0.4  # confidence of the whole below which nothing is read into it
+_FREE_TWICE = 0.6  # mean confidence of the shared words when a likely match is heard a second time
 _UNRELATED = 0.4  # similarity below which a word in a passage's text says nothing
-_FREE_READINGS, _FREE_RIVAL = 3, 0.04  # readings that free speech is looked for in; how far ahead the best must be
+_FREE_READINGS, _FREE_RIVAL = 1, 0.04  # readings that free speech is looked for in; how far ahead the best must be
 _TRIES = 2  # AskAgains before giving up
 _SMALL_TALK: dict[Talk, str] = {
     "greeting": "Hello! How can I help you?",
@@ -273,7 +274,7 @@ def _freely(
             continue
         if best.sure and clear:
             return answer, None
-        if guess is not None and guess.quote == answer.quote and clear:
+        if guess is not None and guess.quote == answer.quote and clear and best.confidence >= _FREE_TWICE:
             return answer, None
         likely = likely or answer
     return None, likely

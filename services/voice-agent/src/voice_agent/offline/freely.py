@@ -20,10 +20,11 @@ from voice_agent.offline.spoken import words
 
 _SAID, _WHOLE = 0.4, 0.7  # confidence below which a word counts as not said, and from which on it counts whole
 _JUNK = 0.5  # confidence of a word that stands for something else
-_SURELY = 0.55  # confidence of the words of an item's name for an answer at once
+_SURELY = 0.62  # confidence of the words of an item's name for an answer at once
 _SHORT, _MOST = 6, 0.6  # a question of so few words has no room for a story: this share must be about the entry
 _WORD = 0.12  # what a shared word is worth, in similarity
 _SURE, _LIKELY, _NEAR = 0.53, 0.49, 0.26
+_FAIRLY_NEAR = 0.38  # similarity of a sure match
 _UNRELATED = 0.4  # similarity below which a word in the text alone is there by chance
 _ALONE, _ALONE_AHEAD = 0.42, 0.18  # similarity, and how far before the next passage, without any shared word
 _MONEY = re.compile(
@@ -182,5 +183,6 @@ def free_entries(asking: Asking, known: Sequence[Known]) -> list[FreeMatch]:
         worth = near + _WORD * shared + 0.5 * max(0.0, min(ahead, 0.3))
         if worth >= _LIKELY and near >= _NEAR:
             heard = tuple(said[key] for key in (*named, *stated))
-            found.append(FreeMatch(one, asking, heard, worth, worth >= _SURE and near >= _NEAR + 0.04))
+            clear = min((word.confidence for word in heard), default=1.0) >= _SURELY
+            found.append(FreeMatch(one, asking, heard, worth, worth >= _SURE and near >= _FAIRLY_NEAR and clear))
     return sorted(found, key=lambda match: -match.worth)
