@@ -26,6 +26,7 @@ log = structlog.get_logger()
 RATE: Final = 8000
 _QUEUE_MS: Final = 100
 _FRAMES_WAITING: Final = 5
+_JOIN_S: Final = 15.0  # a server that takes the connection and says nothing must not keep a caller ringing for ever
 _VISIBLE_S: Final = 3.0
 _POLL_S: Final = 0.01
 
@@ -120,7 +121,8 @@ class RoomLeg:
         self._room.on("track_subscribed", self._on_track_subscribed)
         self._room.on("sip_dtmf_received", self._on_dtmf)
         try:
-            await self._room.connect(url, token, rtc.RoomOptions(auto_subscribe=False))
+            async with asyncio.timeout(_JOIN_S):
+                await self._room.connect(url, token, rtc.RoomOptions(auto_subscribe=False))
         except Exception as error:
             raise RoomError(f"cannot join the room: {type(error).__name__}") from error
 
@@ -139,7 +141,8 @@ class RoomLeg:
         track = rtc.LocalAudioTrack.create_audio_track(name, self._source)
         options = rtc.TrackPublishOptions(source=rtc.TrackSource.SOURCE_MICROPHONE, dtx=False, red=False)
         try:
-            await self._room.local_participant.publish_track(track, options)
+            async with asyncio.timeout(_JOIN_S):
+                await self._room.local_participant.publish_track(track, options)
         except Exception as error:
             raise RoomError(f"cannot publish: {type(error).__name__}") from error
         self._spawn(self._pump(), "room-pump")
