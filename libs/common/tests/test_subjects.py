@@ -6,7 +6,7 @@ import uuid
 from datetime import UTC, datetime
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from switchboard import subjects
 from switchboard.clock import ManualClock
@@ -44,6 +44,7 @@ def test_hostile_ids_are_refused(text: str) -> None:
         assert text not in str(caught.value)  # it may be somebody's number
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_only_32_hex_characters_are_an_id(text: str) -> None:
     try:
@@ -64,6 +65,7 @@ def test_an_underscore_stands_for_nobody() -> None:
     assert parse_optional_token("_") is None
 
 
+@settings(deadline=None)
 @given(st.uuids(), st.uuids())
 def test_a_fact_subject_parses_back(tenant: uuid.UUID, call: uuid.UUID) -> None:
     parsed = subjects.parse_fact(subjects.call_fact(tenant, call, "turn"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tenant_svc.reconciler.models import Held, Inventory, Plan, TrunkSpec
 from tenant_svc.reconciler.plan import difference
@@ -76,6 +76,7 @@ DESIRED = st.lists(SPECS, unique_by=lambda spec: spec.key)
 HELD = st.lists(st.tuples(st.text("abc", min_size=1, max_size=3), SPECS, st.booleans()), unique_by=lambda item: item[0])
 
 
+@settings(deadline=None)
 @given(DESIRED, HELD)
 def test_a_plan_that_was_carried_out_leaves_nothing_to_do(
     desired: list[TrunkSpec], there: list[tuple[str, TrunkSpec, bool]]

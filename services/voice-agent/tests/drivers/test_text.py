@@ -137,7 +137,7 @@ async def test_a_look_up_that_fails_is_said_to_fail() -> None:
 async def test_a_guess_is_confirmed_by_yes_in_the_next_turn() -> None:
     """The brain's memory of what it asked travels through the core's state."""
     async with conversation(Passages(), Turns()) as talk:
-        guess = await talk.say("how much is the special velora peel offer")
+        guess = await talk.say("how much is the chocolate velora peel")
         assert (guess.kind, "Velora peel" in guess.text) == ("asked_again", True)
         confirmed = await talk.say("yes")
     assert "129 dollars" in confirmed.text

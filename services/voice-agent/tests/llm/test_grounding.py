@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from voice_agent.llm.grounding import Grounds
 from voice_agent.offline.spoken import number_words
@@ -83,6 +83,7 @@ def test_what_stands_nowhere_is_not_said(sentence: str) -> None:
     assert not GROUNDS.support(sentence)
 
 
+@settings(deadline=None)
 @given(st.integers(2, 99_999))
 def test_a_price_is_the_same_price_in_digits_and_in_words(amount: int) -> None:
     grounds = Grounds([f"Cleaning | ${amount:,}"])
@@ -92,6 +93,7 @@ def test_a_price_is_the_same_price_in_digits_and_in_words(amount: int) -> None:
     assert not grounds.support(f"It costs {number_words(amount + 1)} dollars.")
 
 
+@settings(deadline=None)
 @given(st.text(max_size=200))
 def test_any_text_can_be_looked_at(text: str) -> None:
     assert Grounds([text]).support(text) in (True, False)

@@ -98,9 +98,10 @@ def free_items(asking: Asking, known: Sequence[Known]) -> list[FreeMatch]:
             continue
         near, whole = one.passage.similarity, telling <= said.keys()
         ahead = near - next((other for other in nearness if other < near), 0.0) if near == nearness[0] else 0.0
-        part = not _beside_another(asking, name) and near >= 0.38 and ahead >= (0.04 if len(shared) > 1 else 0.08)
-        head = near >= 0.45 and near == nearness[0] and _bare_head(asking, one.fact.subject, name)
-        good = whole and near >= 0.35 and near >= nearness[0] - 0.12
+        another = _beside_another(asking, name)
+        part = not another and near >= 0.38 and ahead >= (0.04 if len(shared) > 1 else 0.08)
+        head = not another and near >= 0.45 and near == nearness[0] and _bare_head(asking, one.fact.subject, name)
+        good = whole and not another and near >= 0.35 and near >= nearness[0] - 0.12
         sure = (good or part or head) and min(word.confidence for word in shared) >= _SURELY
         if whole or part or head:
             found.append(FreeMatch(one, asking, shared, len(shared) + whole + near, sure))
