@@ -75,7 +75,8 @@ async def speech_call(bridge: Bridge, open_line: OpenLine, folder: Path) -> Spee
 async def test_speech_survives_both_ways(bridge: Bridge, open_line: OpenLine, tmp_path: Path) -> None:
     """Median correlation of voiced 100 ms segments: livekit-sip 1.10.0 and node, both ways, well above 0.8; none silent.
 
-    The best of three calls: a machine that stands still for a moment spoils one, a node that spoils speech spoils all.
+    The best of three calls. In whole runs of the suite a single call has failed (medians of 0.34 to 0.40) that passes
+    when run alone; why is not known. So this tells a node that always spoils speech, not one that does so now and then.
     """
     calls: list[Speech] = []
     while len(calls) < CALLS and not (calls and calls[-1].survived):
