@@ -162,7 +162,12 @@ def fragment(layout: Layout, name: str, part: str) -> dict[str, str]:
         "embeddings": {"MODEL_DIR": str(EMBEDDINGS.folder())},
         "speech": {"ACOUSTIC_MODEL": str(ACOUSTIC.folder()), "MODEL_CACHE": str(layout.folder / "speech")},
         # A fleet on one machine is stopped by somebody who waits for it: calls get a few seconds, not an hour.
-        "worker": {"MAX_CALLS": str(CALLS_AT_ONCE), "IDLE_PROCESSES": "1", "DRAIN_TIMEOUT_S": "15"},
+        "worker": {
+            "STATE": str(layout.folder / "voice-agent"),
+            "MAX_CALLS": str(CALLS_AT_ONCE),
+            "IDLE_PROCESSES": "1",
+            "DRAIN_TIMEOUT_S": "15",
+        },
     }
     return {f"SWITCHBOARD_{part.upper()}__{key}": value for key, value in groups[part].items()}
 

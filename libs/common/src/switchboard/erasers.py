@@ -18,6 +18,7 @@ STORES: dict[str, str] = {
     "bus.tenant-keys": "tenant_svc",
     "blobs": "rag_svc",
     "speech-models": "voice_agent",
+    "call-spool": "voice_agent",
 }
 """Store -> the package whose ``erasers.STORES`` names it."""
 

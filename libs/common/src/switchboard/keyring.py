@@ -82,9 +82,20 @@ class Keyring:
         if wrapped is None:
             self._open.pop(tenant_id, None)
             raise SealError("this tenant has no data key")
-        key = DataKey(self._master.open(wrapped, _purpose(tenant_id)), token(tenant_id), self._entropy)
+        key = self._opened(tenant_id, wrapped)
         self._open[tenant_id] = (now, key)
         return key
+
+    def adopt(self, tenant_id: UUID, wrapped: bytes) -> None:
+        """Use a wrapped key that another process has read; the bucket is asked about it as soon as it can be.
+
+        :class:`SealError` when it is not that tenant's, or wrapped under another master key.
+        """
+        unconfirmed = self._clock.monotonic() - FRESH_SECONDS
+        self._open.setdefault(tenant_id, (unconfirmed, self._opened(tenant_id, wrapped)))
+
+    def _opened(self, tenant_id: UUID, wrapped: bytes) -> DataKey:
+        return DataKey(self._master.open(wrapped, _purpose(tenant_id)), token(tenant_id), self._entropy)
 
     def create(self, tenant_id: UUID) -> bytes:
         """A fresh data key for a new tenant, wrapped; the caller stores it, then calls :meth:`publish`."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import UUID
@@ -12,7 +13,7 @@ from uuid import UUID
 import pytest
 import pytest_asyncio
 from call_orchestrator.calls.facts import PROVIDER_FAULTS
-from call_orchestrator.testing import CALLER, NUMBER, Rig, rig
+from call_orchestrator.testing import CALLER, NUMBER, Rig, admit_request, rig
 from fleet.bus_fixtures import BusServer
 from switchboard.contracts.base import CallFact
 from switchboard.contracts.calls import (
@@ -21,6 +22,8 @@ from switchboard.contracts.calls import (
     CallRecord,
     CallState,
     ConversationSaved,
+    DecidedAlone,
+    DecisionReason,
     EndReason,
     Hypothesis,
     Outcome,
@@ -29,6 +32,9 @@ from switchboard.contracts.calls import (
     TurnTimings,
 )
 from switchboard.contracts.providers import ProviderFault
+from switchboard.contracts.snapshot import PLATFORM_TRUNK
+from switchboard.degraded import degraded_call_id, degraded_epoch
+from switchboard.errors import NotFound
 from switchboard.sealed import Sealed
 from switchboard.testing.database import MigratedDatabase
 
@@ -52,9 +58,10 @@ async def eventually(
     try:
         async with asyncio.timeout(seconds):
             while True:
-                seen = await read()
-                if wanted(seen):
-                    return seen
+                with suppress(NotFound):  # a call that nobody admitted comes with its first fact
+                    seen = await read()
+                    if wanted(seen):
+                        return seen
                 await asyncio.sleep(0.02)
     except TimeoutError:
         raise AssertionError(f"not as wanted within {seconds} s: {seen!r}") from None
@@ -148,6 +155,54 @@ async def test_an_admitted_call_and_its_facts_become_a_record(running: Rig) -> N
     assert first.timings.first_audio == NOW + timedelta(milliseconds=700)
     assert [turn.faults for turn in record.turns] == [(), FAULTS[:1]]
     assert counted._value.get() == at_first + 1
+
+
+def alone(room_sid: str, outcome: Outcome, reason: DecisionReason) -> DecidedAlone:
+    """What a job says of a call that its worker decided about."""
+    return DecidedAlone(
+        request=admit_request(room_sid), outcome=outcome, reason=reason, evidence={"live_calls": 0},
+        max_call_seconds=900, configuration_version=1,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("order", ["as said", "the end first"])
+async def test_a_call_that_a_job_decided_alone_has_the_record_of_any_other(running: Rig, order: str) -> None:
+    tenant_id = await running.tenant()
+    call_id, epoch = degraded_call_id("RM_alone"), degraded_epoch(NOW)
+    answered, turn, saved, ended = facts_of(tenant_id, call_id, "RM_alone", epoch, 1, NOW)
+    told = alone("RM_alone", Outcome.TALK, DecisionReason.OPEN)
+    facts = [answered.model_copy(update={"degraded": True, "alone": told}), turn, saved, ended]
+    for fact in facts if order == "as said" else reversed(facts):
+        await running.agent.publish_fact(fact)
+    record = await eventually(
+        lambda: running.record(tenant_id, call_id),
+        lambda found: (
+            found.summary.state is CallState.ENDED and bool(found.turns) and found.summary.dialled is not None
+        ),
+    )
+    summary = record.summary
+    assert (summary.dialled, summary.caller, summary.outcome) == (NUMBER, CALLER, Outcome.TALK)
+    assert (summary.end_reason, summary.answered_at) == (EndReason.CALLER_HUNG_UP, NOW)
+    async with running.db.tenant(tenant_id) as conn:
+        row = await conn.fetchrow("SELECT trunk, job_id, degraded, decision FROM calls.calls")
+    assert row is not None
+    assert (row["trunk"], row["job_id"], row["degraded"]) == (PLATFORM_TRUNK, "AJ_RM_alone", True)
+    assert row["decision"]["max_call_seconds"] == 900
+
+
+async def test_a_call_that_a_job_refused_alone_says_whose_it_was(running: Rig) -> None:
+    tenant_id = await running.tenant()
+    call_id = degraded_call_id("RM_refused")
+    fact = CallEnded(
+        tenant_id=tenant_id, call_id=call_id, epoch=degraded_epoch(NOW), seq=1, at=NOW, room_sid="RM_refused",
+        reason=EndReason.OUTSIDE_HOURS, alone=alone("RM_refused", Outcome.REFUSE, DecisionReason.OUTSIDE_HOURS),
+    )  # fmt: skip
+    await running.agent.publish_fact(fact)
+    record = await eventually(
+        lambda: running.record(tenant_id, call_id), lambda found: found.summary.dialled is not None
+    )
+    assert (record.summary.dialled, record.summary.outcome) == (NUMBER, Outcome.REFUSE)
+    assert record.summary.end_reason is EndReason.OUTSIDE_HOURS
 
 
 async def test_a_turn_told_again_tells_its_faults_again(running: Rig) -> None:

@@ -1,4 +1,4 @@
-"""What this service keeps of a tenant: language models of its words, in a cache folder."""
+"""What this service keeps of a tenant: language models of its words, and facts that wait for the bus."""
 
 from __future__ import annotations
 
@@ -10,11 +10,22 @@ from uuid import UUID
 from switchboard.erasers import Eraser
 from switchboard.ids import token
 
-STORES = ("speech-models",)
+from voice_agent.calls.spool import Spool
+
+STORES = ("speech-models", "call-spool")
 
 
-def erasers(model_cache: Path) -> tuple[Eraser, ...]:
-    """``model_cache`` is ``SpeechSettings.model_cache``: one folder per tenant."""
+def erasers(model_cache: Path, spool: Spool) -> tuple[Eraser, ...]:
+    """``model_cache`` is ``SpeechSettings.model_cache``: one folder per tenant; ``spool`` this worker's."""
+
+    def remove_facts(tenant_id: UUID) -> int:
+        paths = spool.of_tenant(tenant_id)
+        for path in paths:
+            path.unlink(missing_ok=True)
+        return len(paths)
+
+    async def erase_facts(tenant_id: UUID) -> int:
+        return await asyncio.to_thread(remove_facts, tenant_id)
 
     def remove(tenant_id: UUID) -> int:
         folder = model_cache / token(tenant_id)
@@ -27,4 +38,4 @@ def erasers(model_cache: Path) -> tuple[Eraser, ...]:
     async def erase(tenant_id: UUID) -> int:
         return await asyncio.to_thread(remove, tenant_id)
 
-    return (Eraser("speech-models", erase),)
+    return Eraser("speech-models", erase), Eraser("call-spool", erase_facts)

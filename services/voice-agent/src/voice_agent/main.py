@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+from switchboard.blobs import Blobs
+from switchboard.bus import Bus
+from switchboard.bus.topology import SNAPSHOTS, TENANT_KEYS
+from switchboard.contracts.base import Service as Name
 from switchboard.errors import Unavailable
 from switchboard.service import ASGIApp, Service, run
 from switchboard.settings import load_or_exit
+from switchboard.snapshot import SnapshotBook
 
+from voice_agent.calls.replay import Replay
+from voice_agent.calls.spool import Spool
+from voice_agent.calls.standby import Standby, WrappedKeyBook
 from voice_agent.settings import Settings
 from voice_agent.worker import SERVICE, make_server
 
@@ -31,8 +39,38 @@ async def compose(service: Service[Settings]) -> ASGIApp | None:
     service.health.required("livekit", ready)
     service.on_close(server.aclose)
     service.on_drain(server.drain)
+    _without_the_bus(service)
     service.background("worker", server.run())
     return None
+
+
+def _without_the_bus(service: Service[Settings]) -> None:
+    """What the worker keeps for its calls: decisions while the bus is away, and facts until it is back."""
+    settings, worker = service.settings, service.settings.worker
+    # Calls don't wait for it, so neither does the start.
+    bus = Bus.begin(
+        settings.nats,
+        settings.sealing,
+        Name.VOICE_AGENT,
+        clock=service.clock,
+        on_closed=lambda: service.fatal("the bus is closed"),
+    )
+    service.on_close(bus.drain)
+
+    async def connected() -> None:
+        if not bus.is_connected:
+            raise Unavailable("the bus is away")
+
+    service.health.degradable("nats", connected)
+    book = SnapshotBook(bus.bucket(SNAPSHOTS), Blobs.open(settings.blobs))
+    keys = WrappedKeyBook(bus.bucket(TENANT_KEYS))
+    service.background("snapshots", book.run())
+    service.background("wrapped keys", keys.run())
+    service.background("standby", Standby(book, keys, bus.keyring, service.clock).serve(worker.standby))
+    spool = Spool(worker.spool, worker.spool_mb * 1_000_000)
+    waiting = service.metrics.gauge("voice_agent.spool.bytes", "Facts that wait for the bus")
+    waiting.set_function(spool.size)
+    service.background("spool", Replay(spool, bus).run())
 
 
 def patient(settings: Settings) -> Settings:

@@ -23,6 +23,18 @@ class WorkerSettings(Fragment):
     max_calls: int = Field(5, ge=1, le=200, description="calls this worker takes at once")
     idle_processes: int = Field(2, ge=0, le=50, description="warm processes waiting for a call")
     drain_timeout_s: int = Field(960, ge=1, description="seconds that calls may go on after SIGTERM")
+    state: Path = Field(description="this worker's own folder: facts that wait for the bus, and a socket for its calls")
+    spool_mb: int = Field(64, ge=1, description="megabytes of facts that may wait for the bus")
+
+    @property
+    def spool(self) -> Path:
+        """Where facts wait."""
+        return self.state / "spool"
+
+    @property
+    def standby(self) -> Path:
+        """The socket on which the worker decides for its calls when the bus is away."""
+        return self.state / "standby.sock"
 
 
 class SpeechSettings(Fragment):
@@ -37,6 +49,6 @@ class Settings(ServiceSettings):
     sealing: SealingSettings
     livekit: LiveKitSettings
     blobs: BlobSettings
-    worker: WorkerSettings = Field(default_factory=lambda: WorkerSettings.model_validate({}))
+    worker: WorkerSettings
     speech: SpeechSettings
     providers: ProviderSettings = Field(default_factory=lambda: ProviderSettings.model_validate({}))

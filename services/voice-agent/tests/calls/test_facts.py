@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 
 import pytest
 from fleet.bus_fixtures import BusServer
@@ -11,6 +12,7 @@ from switchboard.clock import SystemClock
 from switchboard.contracts import calls
 from switchboard.contracts.base import CallFact, Service
 from voice_agent.calls.facts import CallFacts
+from voice_agent.calls.spool import Spool
 from voice_agent.conversation.models import Heard, OpenTurn, TurnDone
 
 pytestmark = pytest.mark.integration
@@ -23,7 +25,7 @@ def turn(number: int) -> TurnDone:
     return TurnDone(turn=number, open=opened, heard="Ans", interrupted=True)
 
 
-async def test_facts_survive_a_broker_that_was_away_in_order_and_once(bus_server: BusServer) -> None:
+async def test_facts_survive_a_broker_that_was_away_in_order_and_once(bus_server: BusServer, tmp_path: Path) -> None:
     tenant_svc = await bus_server.connect(Service.TENANT_SVC)
     tenant_id, call_id = tenant_svc.ids.new(), tenant_svc.ids.new()
     await tenant_svc.keyring.publish(tenant_id, tenant_svc.keyring.create(tenant_id))
@@ -45,16 +47,16 @@ async def test_facts_survive_a_broker_that_was_away_in_order_and_once(bus_server
             calls.CallEnded: take,
         }
     )
-    facts = CallFacts(agent, SystemClock(), tenant_id, call_id, epoch=3)
-    facts.answered("RM_1", 7, degraded=False)
+    facts = CallFacts(agent, Spool(tmp_path / "spool", 1_000_000), SystemClock(), tenant_id, call_id, epoch=3)
+    facts.answered("RM_1", 7)
     facts.turn(turn(0), "{}")
     await agent.keyring.cipher(tenant_id)
     await bus_server.host.akill("nats")
     facts.turn(turn(1), "{}")
     facts.ended("RM_1", calls.EndReason.CALLER_HUNG_UP)
     await bus_server.host.arevive("nats")
+    await asyncio.wait_for(done.wait(), 30)  # the job lives on, so it sends them itself
     await facts.flush(30)
-    await asyncio.wait_for(done.wait(), 30)
 
     by_seq = {fact.seq: fact for fact in got}
     assert sorted(by_seq) == [1, 2, 3, 4, 5, 6]

@@ -6,11 +6,11 @@ import asyncio
 import uuid
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
-from switchboard.blobs import Blobs
 from switchboard.bus import Bus
 from switchboard.clock import SystemClock
 from switchboard.contracts import calls
@@ -19,10 +19,10 @@ from switchboard.contracts.calls import AdmitReply, CallPlan, Decision, Decision
 from switchboard.contracts.snapshot import TenantSnapshot, TenantStatus
 from switchboard.errors import Conflict, InternalError, StaleEpoch, Unavailable
 from switchboard.ids import Ids
-from voice_agent.calls import job
+from voice_agent.calls import admission, job
 from voice_agent.conversation.models import CallerLeft, Event, Say, SpeechEnded
 from voice_agent.providers import SpeechProviders
-from voice_agent.settings import Settings
+from voice_agent.settings import Settings, WorkerSettings
 
 pytestmark = pytest.mark.unit
 
@@ -57,6 +57,15 @@ class FakeBus:
         self.facts: list[CallFact] = []
         self.end: Callable[[EndCall, Any], Awaitable[object]] | None = None
         self.drained = False
+        self.keyring = None
+        self.there = asyncio.Event()
+        self.there.set()
+
+    async def connected(self, seconds: float | None) -> None:
+        if seconds is None:
+            await self.there.wait()
+        elif not self.there.is_set():
+            raise Unavailable
 
     async def request(self, spec: object, body: object, **_: object) -> object:
         if spec is calls.ADMIT:
@@ -157,32 +166,36 @@ class FakeDriver:
 
 
 class Fixture:
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    """``own``: what the worker decides when the bus doesn't answer."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
         self.bus, self.ctx = FakeBus(), FakeContext()
-        self.cannot_reach_the_bus: Exception | None = None
+        self.own: AdmitReply | Exception = Unavailable()
         self.driver: Any = type("Driver", (FakeDriver,), {"saying": asyncio.Event()})
+        self._folder = folder
 
-        async def connect(*_: object, **__: object) -> FakeBus:
-            if self.cannot_reach_the_bus is not None:
-                raise self.cannot_reach_the_bus
-            return self.bus
+        async def ask_standby(*_: object) -> AdmitReply:
+            if isinstance(self.own, Exception):
+                raise self.own
+            return self.own
 
-        monkeypatch.setattr(Bus, "connect", connect)
+        monkeypatch.setattr(Bus, "begin", lambda *_, **__: self.bus)
         monkeypatch.setattr(job, "RoomDriver", self.driver)
-        monkeypatch.setattr(Blobs, "open", lambda _: None)
+        monkeypatch.setattr(admission, "ask_standby", ask_standby)
         for name in ("HEARTBEAT_SECONDS", "LAST_WORDS_SECONDS", "CLOSE_SECONDS", "DELETE_SECONDS"):
             monkeypatch.setattr(job, name, 0.01)
 
     async def run(self) -> None:
         speech = cast("SpeechProviders", SimpleNamespace(for_call=lambda *_: None, brain=lambda *_: None))
-        settings = cast("Settings", SimpleNamespace(nats=None, sealing=None, blobs=None))
+        worker = WorkerSettings.model_validate({"state": self._folder})
+        settings = cast("Settings", SimpleNamespace(nats=None, sealing=None, worker=worker))
         async with asyncio.timeout(10):
             await job.run_job(cast("Any", self.ctx), settings, speech)
 
 
 @pytest.fixture
-async def one(monkeypatch: pytest.MonkeyPatch) -> Fixture:
-    return Fixture(monkeypatch)
+async def one(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Fixture:
+    return Fixture(monkeypatch, tmp_path)
 
 
 async def test_an_operator_ends_a_call_and_the_job_frees_its_process(one: Fixture) -> None:
@@ -258,13 +271,41 @@ async def test_the_limit_holds_also_when_the_goodbye_never_ends(one: Fixture, mo
     assert one.bus.reasons() == [EndReason.TIME_LIMIT]
 
 
-@pytest.mark.parametrize("error", [Unavailable(), RuntimeError("x")])
-async def test_without_a_bus_the_caller_is_not_left_ringing(one: Fixture, error: Exception) -> None:
-    one.cannot_reach_the_bus = error
-    with pytest.raises(type(error)):
-        await one.run()
+async def test_without_any_decision_the_caller_is_not_left_ringing(one: Fixture) -> None:
+    one.bus.there.clear()
+    await one.run()
     assert one.ctx.deleted
     assert one.ctx.shut_down
+
+
+@pytest.mark.parametrize("away", ["never reached", "does not answer"])
+async def test_without_a_bus_the_call_is_answered_and_tells_the_record_all_that_admission_would_have(
+    one: Fixture, away: str
+) -> None:
+    one.own = reply(degraded=True)
+    one.bus.admits = Unavailable()
+    if away == "never reached":
+        one.bus.there.clear()
+    running = asyncio.create_task(one.run())
+    await one.driver.saying.wait()
+    one.bus.there.set()
+    while one.bus.end is None:  # an operator reaches the call once the bus is there
+        await asyncio.sleep(0)
+    await one.bus.end(EndCall(epoch=2), None)
+    await running
+    answered = next(fact for fact in one.bus.facts if isinstance(fact, calls.CallAnswered))
+    assert answered.degraded
+    assert answered.alone is not None
+    assert answered.alone.request.room_sid == "RM_1"
+    assert (answered.alone.outcome, answered.alone.reason) == (Outcome.TALK, DecisionReason.OPEN)
+    assert (answered.alone.max_call_seconds, answered.alone.configuration_version) == (900, 3)
+
+
+async def test_a_decision_that_admission_recorded_is_not_told_again(one: Fixture) -> None:
+    one.bus.beats = [Conflict()]
+    await one.run()
+    answered = next(fact for fact in one.bus.facts if isinstance(fact, calls.CallAnswered))
+    assert (answered.degraded, answered.alone) == (False, None)
 
 
 async def test_a_room_that_can_not_be_joined_leaks_no_connection(one: Fixture) -> None:
@@ -286,4 +327,5 @@ async def test_a_refusal_decided_alone_leaves_a_record(one: Fixture, degraded: b
     one.bus.admits = reply(Outcome.REFUSE, degraded=degraded)
     await one.run()
     assert one.bus.reasons() == recorded
+    assert [fact.alone is not None for fact in one.bus.facts if isinstance(fact, calls.CallEnded)] == [True] * degraded
     assert one.ctx.deleted

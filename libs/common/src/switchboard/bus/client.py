@@ -17,7 +17,7 @@ from opentelemetry.trace import SpanKind
 
 from switchboard import subjects
 from switchboard.bus import deadletters, metrics, rpc
-from switchboard.bus.connection import connect
+from switchboard.bus.connection import LateClient, establish
 from switchboard.bus.consumer import ConsumerLoop
 from switchboard.bus.consumer import Handler as FactHandler
 from switchboard.bus.envelope import BROKER_ID, CONTRACT, Message, decode, encode_fact, encode_live
@@ -48,7 +48,7 @@ def _nothing() -> None:
 
 
 class Bus:
-    """One service's connection. Made by :meth:`connect`; closed by :meth:`drain`."""
+    """One service's connection. Made by :meth:`connect` or :meth:`begin`; closed by :meth:`drain`."""
 
     def __init__(self, client: Client, service: Service, master_key: bytes, clock: Clock) -> None:
         self._client = client
@@ -56,6 +56,7 @@ class Bus:
         self._service = service
         self._clock = clock
         self._on_closed: Callable[[], None] = _nothing
+        self._making: asyncio.Task[None] | None = None
         self._buckets: dict[str, Bucket] = {}
         self._servers: list[rpc.Server] = []
         self._loops: list[ConsumerLoop] = []
@@ -63,6 +64,39 @@ class Bus:
         self._rpc_subscriptions: list[Any] = []
         self.ids = Ids(clock)
         self.keyring = Keyring(master_key, self.bucket(TENANT_KEYS), clock)
+
+    @classmethod
+    def begin(
+        cls,
+        settings: NatsSettings,
+        sealing: SealingSettings,
+        service: Service,
+        *,
+        clock: Clock | None = None,
+        on_closed: Callable[[], None] = _nothing,
+    ) -> Bus:
+        """A bus that is being connected, for whoever has something to do meanwhile; needs a running loop.
+
+        Until :meth:`connected` returns, whatever needs the server raises ``Unavailable``. It is tried until it succeeds.
+        """
+        client = LateClient()
+        master = base64.b64decode(sealing.master_key.get_secret_value())
+        bus = cls(client, service, master, clock or SystemClock())
+        bus._on_closed = on_closed
+
+        async def reconnected() -> None:
+            for bucket in bus._buckets.values():
+                bucket.watch_again()
+
+        async def closed() -> None:
+            on_closed()
+
+        inbox = f"_INBOX_{service.value}"
+        making = establish(
+            client, settings, name=service.value, inbox=inbox, on_closed=closed, on_reconnected=reconnected
+        )
+        bus._making = asyncio.create_task(making, name="connect to the bus")
+        return bus
 
     @classmethod
     async def connect(
@@ -74,33 +108,27 @@ class Bus:
         clock: Clock | None = None,
         on_closed: Callable[[], None] = _nothing,
     ) -> Bus:
-        """``on_closed`` is called when the connection is given up for good: the process should exit non-zero then."""
-        bus: Bus | None = None
+        """``on_closed`` is called when the connection is given up for good: the process should exit non-zero then.
 
-        async def reconnected() -> None:
-            if bus is not None:
-                for bucket in bus._buckets.values():
-                    bucket.watch_again()
-
-        async def closed() -> None:
-            on_closed()
-
+        ``Unavailable`` when no server answers the first time, so that the supervisor sees why the process can't start.
+        """
+        bus = cls.begin(settings, sealing, service, clock=clock, on_closed=on_closed)
         try:
-            # nats-py, told to reconnect for ever, also tries the first connection for ever.
-            async with asyncio.timeout(FIRST_CONNECT_SECONDS):
-                client = await connect(
-                    settings,
-                    name=service.value,
-                    inbox=f"_INBOX_{service.value}",
-                    on_closed=closed,
-                    on_reconnected=reconnected,
-                )
-        except TimeoutError:
-            raise Unavailable(f"no bus answered within {FIRST_CONNECT_SECONDS:.0f} s") from None
-        master = base64.b64decode(sealing.master_key.get_secret_value())
-        bus = cls(client, service, master, clock or SystemClock())
-        bus._on_closed = on_closed
+            await bus.connected(FIRST_CONNECT_SECONDS)
+        except BaseException:
+            await bus.drain()
+            raise
         return bus
+
+    async def connected(self, seconds: float | None) -> None:
+        """Until there has been a connection; ``Unavailable`` when there is none after ``seconds`` (``None``: for ever)."""
+        if self._making is None:
+            return
+        try:
+            async with asyncio.timeout(seconds):
+                await asyncio.shield(self._making)
+        except TimeoutError:
+            raise Unavailable(f"no bus answered within {seconds:.1f} s") from None
 
     @property
     def is_connected(self) -> bool:
@@ -327,4 +355,7 @@ class Bus:
         try:
             await self.stop_intake()
         finally:
+            if self._making is not None and not self._making.done():
+                self._making.cancel()
+                await asyncio.wait({self._making})
             await self._client.close()

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from typing import Any
 
-import nats
 import structlog
 from nats.aio.client import Client
-from nats.errors import Error, NoServersError
+from nats.errors import ConnectionClosedError, Error, NoServersError
 from prometheus_client import Counter
 
 from switchboard.errors import Unavailable
@@ -19,6 +19,8 @@ _errors = Counter(
 )
 _reconnects = Counter("switchboard_bus_reconnects", "Times the NATS connection came back")
 
+RECONNECT_SECONDS = 0.25
+
 Callback = Callable[[], Awaitable[None]]
 
 
@@ -26,18 +28,53 @@ async def _nothing() -> None:
     return
 
 
-async def connect(
+class LateClient(Client):
+    """A client that may be handed out before it is connected: until then everything fails at once.
+
+    nats-py writes what is sent before the first connection into a buffer, and forgets subscriptions made then.
+    """
+
+    made = False
+    """Whether there has been a connection. After that the client reconnects by itself."""
+
+    def _need_connection(self) -> None:
+        if not self.made:
+            raise ConnectionClosedError
+
+    async def publish(self, *args: Any, **kwargs: Any) -> None:
+        self._need_connection()
+        await super().publish(*args, **kwargs)
+
+    async def request(self, *args: Any, **kwargs: Any) -> Any:
+        self._need_connection()
+        return await super().request(*args, **kwargs)
+
+    async def subscribe(self, *args: Any, **kwargs: Any) -> Any:
+        self._need_connection()
+        return await super().subscribe(*args, **kwargs)
+
+    async def flush(self, *args: Any, **kwargs: Any) -> None:
+        self._need_connection()
+        await super().flush(*args, **kwargs)
+
+
+async def connect(settings: NatsSettings, *, name: str, inbox: str) -> Client:
+    """A connection of its own, for steps and operators' commands; as :func:`establish`."""
+    client = LateClient()
+    await establish(client, settings, name=name, inbox=inbox)
+    return client
+
+
+async def establish(
+    client: LateClient,
     settings: NatsSettings,
     *,
     name: str,
     inbox: str,
     on_closed: Callback = _nothing,
     on_reconnected: Callback = _nothing,
-) -> Client:
-    """Connect and stay connected: reconnects for ever; ``on_closed`` is called only when the connection is given up.
-
-    ``Unavailable`` when no server answers the first time, so that the supervisor sees why the process can't start.
-    """
+) -> None:
+    """Connect, however long it takes, and stay connected; ``on_closed`` is called only when the connection is given up."""
 
     async def error(problem: Exception) -> None:
         # Permission violations of publishes and subscriptions reach a client only here, as text.
@@ -53,7 +90,7 @@ async def connect(
         await on_reconnected()
 
     try:
-        return await nats.connect(
+        await client.connect(
             settings.url,
             user=settings.user,
             password=settings.password.get_secret_value(),
@@ -61,7 +98,7 @@ async def connect(
             inbox_prefix=inbox,
             allow_reconnect=True,
             max_reconnect_attempts=-1,
-            reconnect_time_wait=0.25,
+            reconnect_time_wait=RECONNECT_SECONDS,  # type: ignore[arg-type]  # it is slept for, any number will do
             connect_timeout=2,
             ping_interval=10,
             # With a buffer, requests made while disconnected are sent after the reconnect, long after their caller left.
@@ -73,3 +110,4 @@ async def connect(
         )
     except (NoServersError, OSError, Error) as problem:
         raise Unavailable(f"can't connect to the bus: {type(problem).__name__}") from problem
+    client.made = True

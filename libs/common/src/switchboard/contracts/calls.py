@@ -135,6 +135,19 @@ HEARTBEAT = Rpc("calls", "heartbeat", Heartbeat, HeartbeatReply, Service.CALL_OR
 # -- facts of the job that owns the call -----------------------------------------------------------------------------
 
 
+class DecidedAlone(Contract):
+    """What admission would have recorded of a decision that was taken without it, or that it could not record."""
+
+    request: AdmitRequest
+    outcome: Outcome
+    reason: DecisionReason
+    evidence: dict[str, str | int | bool] = Field(default_factory=dict)
+    say: str = ""
+    forward_to: str | None = None
+    max_call_seconds: int = 0
+    configuration_version: int | None = None
+
+
 class CallAnswered(CallFact):
     """The SIP leg is active and the agent is in. Carries enough to write the record if admission could not."""
 
@@ -145,6 +158,7 @@ class CallAnswered(CallFact):
     room_sid: str
     configuration_version: int
     degraded: bool = False
+    alone: DecidedAlone | None = None
 
 
 class Hypothesis(Contract):
@@ -228,6 +242,8 @@ class CallEnded(CallFact):
 
     room_sid: str
     reason: EndReason
+    alone: DecidedAlone | None = None
+    """Of a call that was refused; that of an answered one is in :class:`CallAnswered`."""
 
 
 # -- hints from LiveKit, through the gateway -------------------------------------------------------------------------

@@ -154,7 +154,7 @@ class Admission:
             if row.life.over:
                 return _after_the_end(row, decision)
             takeover = row.life.epoch > 0
-            row = await self._records.fill(conn, row, _details(request, decision))
+            row = await self._records.fill(conn, row, CallDetails.of(request, StoredDecision.of(decision)))
             event: machine.Event = machine.Claimed(now, self._records.lease_until(now))
             if decision.outcome is Outcome.REFUSE:
                 event = machine.Refused(now, END_REASON[decision.reason])
@@ -242,7 +242,7 @@ class Admission:
             if row is None:
                 _log.error("a call decided about without a record belongs to another tenant", room_sid=request.room_sid)
                 return
-            row = await self._records.fill(conn, row, _details(request, decision))
+            row = await self._records.fill(conn, row, CallDetails.of(request, StoredDecision.of(decision)))
             lease = self._records.lease_until(self._clock.now())
             event: machine.Event = machine.Beat(reply.epoch, waiting.at, lease)
             if decision.outcome is Outcome.REFUSE:
@@ -272,36 +272,6 @@ def _after_the_end(row: CallRow, decision: Decision) -> AdmitReply:
     if decision.outcome is not Outcome.REFUSE:
         raise Conflict("the call in that room is over; leave the room")
     return AdmitReply(call_id=row.id, epoch=max(1, row.life.epoch), decision=decision)
-
-
-def stored(decision: Decision) -> StoredDecision:
-    """What of a decision is kept."""
-    plan = decision.plan
-    return StoredDecision(
-        outcome=decision.outcome,
-        reason=decision.reason,
-        evidence=decision.evidence,
-        say="" if plan is None else plan.say,
-        forward_to=None if plan is None else plan.forward_to,
-        max_call_seconds=0 if plan is None else plan.max_call_seconds,
-        configuration_version=None if plan is None else plan.snapshot.version,
-    )
-
-
-def _details(request: AdmitRequest, decision: Decision) -> CallDetails:
-    sip = request.sip
-    return CallDetails(
-        room_sid=request.room_sid,
-        room_name=str(request.room_name),
-        sip_call_id=sip.sip_call_id,
-        trunk=sip.trunk,
-        carrier_account=sip.carrier_account,
-        dialled=str(sip.dialled),
-        caller=None if sip.caller is None else str(sip.caller),
-        job_id=request.job_id,
-        media_cell=request.media_cell,
-        decision=stored(decision),
-    )
 
 
 class Preview:

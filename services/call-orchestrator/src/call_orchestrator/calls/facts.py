@@ -9,14 +9,21 @@ import structlog
 from prometheus_client import Counter
 from switchboard.bus import Delivery
 from switchboard.contracts.base import CallFact, Fact
-from switchboard.contracts.calls import CallAnswered, CallEnded, ConversationSaved, MediaHint, TurnRecorded
+from switchboard.contracts.calls import (
+    CallAnswered,
+    CallEnded,
+    ConversationSaved,
+    DecidedAlone,
+    MediaHint,
+    TurnRecorded,
+)
 from switchboard.db import PLATFORM_TENANT, Connection, Database
 from switchboard.errors import InvalidInput
 from switchboard.inbox import Inbox
 from switchboard.telemetry import bound
 
 from call_orchestrator.calls import machine, repository
-from call_orchestrator.calls.models import CallRow
+from call_orchestrator.calls.models import CallDetails, CallRow, StoredDecision
 from call_orchestrator.calls.records import Records
 from call_orchestrator.calls.repository import EventRecord
 
@@ -54,6 +61,7 @@ class FactHandlers:
     async def answered(self, fact: CallAnswered, delivery: Delivery) -> None:
         async def more(conn: Connection, row: CallRow) -> None:
             await repository.set_configuration(conn, row.id, fact.configuration_version, degraded=fact.degraded)
+            await self._fill(conn, row, fact.alone)
 
         event = machine.Answered(fact.epoch, fact.seq, fact.at)
         await self._job_fact(fact, delivery, event, fact.room_sid, more)
@@ -73,8 +81,17 @@ class FactHandlers:
         await self._job_fact(fact, delivery, machine.Spoke(fact.epoch, fact.seq, fact.at), None, more)
 
     async def ended(self, fact: CallEnded, delivery: Delivery) -> None:
+        async def more(conn: Connection, row: CallRow) -> None:
+            await self._fill(conn, row, fact.alone)
+
         event = machine.JobEnded(fact.epoch, fact.seq, fact.at, fact.reason)
-        await self._job_fact(fact, delivery, event, fact.room_sid, _nothing)
+        await self._job_fact(fact, delivery, event, fact.room_sid, more)
+
+    async def _fill(self, conn: Connection, row: CallRow, alone: DecidedAlone | None) -> None:
+        """What admission would have written down, had it been asked."""
+        if alone is not None:
+            details = CallDetails.of(alone.request, StoredDecision.of_job(alone))
+            await self._records.fill(conn, row, details)
 
     async def hint(self, fact: MediaHint, delivery: Delivery) -> None:
         """A hint only says where to look: it never changes a record by itself, so a late or false one can't harm."""
@@ -111,7 +128,3 @@ class FactHandlers:
                     _log.warning("stale epoch refused", kind=fact.fact, epoch=fact.epoch, current=step.call.epoch)
                     return
                 await more(conn, replace(row, life=step.call))
-
-
-async def _nothing(_conn: Connection, _row: CallRow) -> None:
-    return

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from switchboard.contracts.calls import CallState, DecisionReason, Outcome
+from switchboard.contracts.calls import AdmitRequest, CallState, DecidedAlone, Decision, DecisionReason, Outcome
 
 from call_orchestrator.calls.machine import Call
 
@@ -27,6 +27,23 @@ class CallDetails:
     media_cell: str | None = None
     decision: StoredDecision | None = None
 
+    @classmethod
+    def of(cls, request: AdmitRequest, decision: StoredDecision) -> CallDetails:
+        """What a job says of its call, with what was decided."""
+        sip = request.sip
+        return cls(
+            room_sid=request.room_sid,
+            room_name=str(request.room_name),
+            sip_call_id=sip.sip_call_id,
+            trunk=sip.trunk,
+            carrier_account=sip.carrier_account,
+            dialled=str(sip.dialled),
+            caller=None if sip.caller is None else str(sip.caller),
+            job_id=request.job_id,
+            media_cell=request.media_cell,
+            decision=decision,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class StoredDecision:
@@ -39,6 +56,33 @@ class StoredDecision:
     forward_to: str | None = None
     max_call_seconds: int = 0
     configuration_version: int | None = None
+
+    @classmethod
+    def of(cls, decision: Decision) -> StoredDecision:
+        """What of a decision is kept."""
+        plan = decision.plan
+        return cls(
+            outcome=decision.outcome,
+            reason=decision.reason,
+            evidence=decision.evidence,
+            say="" if plan is None else plan.say,
+            forward_to=None if plan is None else plan.forward_to,
+            max_call_seconds=0 if plan is None else plan.max_call_seconds,
+            configuration_version=None if plan is None else plan.snapshot.version,
+        )
+
+    @classmethod
+    def of_job(cls, alone: DecidedAlone) -> StoredDecision:
+        """A decision that a job took by itself."""
+        return cls(
+            outcome=alone.outcome,
+            reason=alone.reason,
+            evidence=alone.evidence,
+            say=alone.say,
+            forward_to=alone.forward_to,
+            max_call_seconds=alone.max_call_seconds,
+            configuration_version=alone.configuration_version,
+        )
 
     def to_json(self) -> dict[str, Any]:
         return {

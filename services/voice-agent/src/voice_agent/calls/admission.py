@@ -1,53 +1,52 @@
-"""Asking what to do with a call, and deciding alone when nobody answers."""
+"""Asking what to do with a call; the worker decides when the orchestrator can't be asked."""
 
 from __future__ import annotations
 
-import asyncio
+from pathlib import Path
 
 import structlog
-from switchboard.admission import decide
-from switchboard.blobs import Blobs
 from switchboard.bus import Bus
-from switchboard.bus.topology import SNAPSHOTS
-from switchboard.clock import Clock
-from switchboard.contracts.calls import ADMIT, AdmitReply, AdmitRequest
-from switchboard.degraded import degraded_call_id, degraded_epoch
+from switchboard.contracts.calls import ADMIT, AdmitReply, AdmitRequest, DecidedAlone
 from switchboard.errors import Unavailable
-from switchboard.snapshot import SnapshotBook
+
+from voice_agent.calls.standby import ask_standby
 
 _log = structlog.get_logger(__name__)
 
 ATTEMPTS = 2
-OWN_SNAPSHOT_SECONDS = 2.0
+CONNECT_SECONDS = 1.0
+"""How long a caller rings for a bus that this job has never reached."""
 
 
-async def admit(bus: Bus, blobs: Blobs, clock: Clock, request: AdmitRequest) -> AdmitReply:
-    """The orchestrator's answer; when it can't be had, our own decision from the same snapshots, marked ``degraded``."""
-    for attempt in range(ATTEMPTS):
-        try:
-            return await bus.request(ADMIT, request, tenant_id=None)
-        except Unavailable as error:
-            _log.warning("admission did not answer", error=error.code, attempt=attempt + 1)
-    return await _decide_alone(bus, blobs, clock, request)
+async def admit(bus: Bus, standby: Path, request: AdmitRequest) -> AdmitReply:
+    """The orchestrator's answer; when it can't be had the worker's, from the same snapshots, marked ``degraded``.
 
-
-async def _decide_alone(bus: Bus, blobs: Blobs, clock: Clock, request: AdmitRequest) -> AdmitReply:
-    """``live_calls`` is not known here and taken as 0: better one call too many than a caller turned away for nothing."""
-    book = SnapshotBook(bus.bucket(SNAPSHOTS), blobs)
-    follow = asyncio.create_task(book.run())
+    ``Unavailable`` when neither answers.
+    """
     try:
-        async with asyncio.timeout(OWN_SNAPSHOT_SECONDS):
-            await book.until_caught_up()
-    except TimeoutError:
-        raise Unavailable("neither the orchestrator nor the snapshots answered") from None
-    finally:
-        follow.cancel()
-    sip = request.sip
-    decision = decide(book.match(str(sip.dialled), sip.trunk, sip.carrier_account), clock.now(), live_calls=0)
-    # The orchestrator, once it hears of this call, names it alike.
-    return AdmitReply(
-        call_id=degraded_call_id(request.room_sid),
-        epoch=degraded_epoch(clock.now()),
-        decision=decision,
-        degraded=True,
+        await bus.connected(CONNECT_SECONDS)
+        for attempt in range(ATTEMPTS):
+            try:
+                return await bus.request(ADMIT, request, tenant_id=None)
+            except Unavailable as error:
+                _log.warning("admission did not answer", error=error.code, attempt=attempt + 1)
+    except Unavailable:
+        _log.warning("no bus to ask for admission")
+    return await ask_standby(standby, bus.keyring, request)
+
+
+def decided_alone(request: AdmitRequest, reply: AdmitReply) -> DecidedAlone | None:
+    """What the record still needs to be told; ``None`` when admission has recorded its decision."""
+    if not reply.degraded:
+        return None
+    decision, plan = reply.decision, reply.decision.plan
+    return DecidedAlone(
+        request=request,
+        outcome=decision.outcome,
+        reason=decision.reason,
+        evidence=decision.evidence,
+        say="" if plan is None else plan.say,
+        forward_to=None if plan is None else plan.forward_to,
+        max_call_seconds=0 if plan is None else plan.max_call_seconds,
+        configuration_version=None if plan is None else plan.snapshot.version,
     )

@@ -2,6 +2,7 @@
 
 The conversation never waits for the broker: facts go into a bounded queue, and one task sends them. A fact that could not be
 sent is tried again with the same message id, so that nothing is lost or doubled by a broker that was away for a while.
+Meanwhile it also stands in the worker's spool (:mod:`voice_agent.calls.spool`), from which it is sent when this job is gone.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
 from uuid import UUID
 
 import structlog
@@ -19,6 +21,7 @@ from switchboard.contracts.calls import (
     CallAnswered,
     CallEnded,
     ConversationSaved,
+    DecidedAlone,
     EndReason,
     Hypothesis,
     PassageUsed,
@@ -27,36 +30,54 @@ from switchboard.contracts.calls import (
 from switchboard.errors import InvalidInput, SwitchboardError
 from switchboard.sealed import Sealed, SealError
 
+from voice_agent.calls.spool import Spool, SpoolFile
 from voice_agent.conversation.models import Source, TurnDone
 
 _log = structlog.get_logger(__name__)
 
-SPOOL_LIMIT = 2000
+QUEUE_LIMIT = 2000
 """Facts held while the broker is away; a call of an hour makes a few hundred."""
 
 RETRY_SECONDS = (0.2, 0.5, 1.0, 2.0)
 
 
+@dataclass(slots=True)
+class _Waiting:
+    """``aside``: also in the spool."""
+
+    id: UUID
+    fact: CallFact
+    aside: bool = False
+
+
 class CallFacts:
     """The single writer of one epoch: numbers facts from 1 and sends them in order."""
 
-    def __init__(self, bus: Bus, clock: Clock, tenant_id: UUID, call_id: UUID, epoch: int) -> None:
+    def __init__(self, bus: Bus, spool: Spool, clock: Clock, tenant_id: UUID, call_id: UUID, epoch: int) -> None:
         self._bus = bus
+        self._spool = spool
+        self._file: SpoolFile | None = None
         self._clock = clock
         self._tenant_id = tenant_id
         self._call_id = call_id
         self._epoch = epoch
         self._seq = 0
-        self._waiting: deque[tuple[UUID, CallFact]] = deque()
+        self._waiting: deque[_Waiting] = deque()
         self._wake = asyncio.Event()
-        self._empty = asyncio.Event()
-        self._empty.set()
+        self._safe = asyncio.Event()
+        """Nothing waits that a job which ends now would take with it."""
+        self._safe.set()
         self._task = asyncio.create_task(self._send_all(), name="call facts")
 
-    def answered(self, room_sid: str, configuration_version: int, *, degraded: bool) -> None:
+    def answered(self, room_sid: str, configuration_version: int, alone: DecidedAlone | None = None) -> None:
+        """``alone``: the decision, when admission did not record it."""
         self._add(
             lambda base: CallAnswered(
-                **base, room_sid=room_sid, configuration_version=configuration_version, degraded=degraded
+                **base,
+                room_sid=room_sid,
+                configuration_version=configuration_version,
+                degraded=alone is not None,
+                alone=alone,
             )
         )
 
@@ -83,22 +104,26 @@ class CallFacts:
         )
         self._add(lambda base: ConversationSaved(**base, turn=done.turn, state=Sealed(state_json)))
 
-    def ended(self, room_sid: str, reason: EndReason) -> None:
-        self._add(lambda base: CallEnded(**base, room_sid=room_sid, reason=reason), keep=True)
+    def ended(self, room_sid: str, reason: EndReason, alone: DecidedAlone | None = None) -> None:
+        """``alone``: of a call that was refused without admission."""
+        self._add(lambda base: CallEnded(**base, room_sid=room_sid, reason=reason, alone=alone), keep=True)
 
     async def flush(self, seconds: float) -> None:
-        """Wait until everything is with the broker, at most ``seconds``; what is left then is named in the log."""
+        """Until everything is with the broker or in the spool, at most ``seconds``; what is lost is named in the log."""
         try:
             async with asyncio.timeout(seconds):
-                await self._empty.wait()
+                await self._safe.wait()
         except TimeoutError:
-            _log.error("facts were not stored", count=len(self._waiting))
+            _log.error("facts were not stored", count=sum(not one.aside for one in self._waiting))
         self._task.cancel()
+        await asyncio.wait({self._task})
+        if self._file is not None:
+            self._file.close()
 
     def _add(self, make: Callable[[dict[str, object]], CallFact], *, keep: bool = False) -> None:
-        """``keep``: also when the spool is full."""
-        if len(self._waiting) >= SPOOL_LIMIT and not keep:
-            _log.error("the spool is full; a fact is lost")
+        """``keep``: also when the queue is full."""
+        if len(self._waiting) >= QUEUE_LIMIT and not keep:
+            _log.error("the queue of facts is full; one is lost")
             return
         self._seq += 1
         fact = make(
@@ -110,8 +135,8 @@ class CallFacts:
                 "at": self._clock.now(),
             }
         )
-        self._waiting.append((self._bus.ids.new(), fact))
-        self._empty.clear()
+        self._waiting.append(_Waiting(self._bus.ids.new(), fact))
+        self._safe.clear()
         self._wake.set()
 
     async def _send_all(self) -> None:
@@ -119,30 +144,69 @@ class CallFacts:
             await self._wake.wait()
             self._wake.clear()
             while self._waiting:
-                message_id, fact = self._waiting[0]
-                await self._send(message_id, fact)
+                await self._send(self._waiting[0])
                 self._waiting.popleft()
-            self._empty.set()
+            if self._file is not None:
+                self._file.remove()
+                self._file = None
+            self._safe.set()
 
-    async def _send(self, message_id: UUID, fact: CallFact) -> None:
+    async def _send(self, one: _Waiting) -> None:
         attempt = 0
+        name = one.fact.contract()
         while True:
             try:
-                await self._bus.publish_fact(fact, message_id)
+                await self._bus.publish_fact(one.fact, one.id)
                 return
             except (InvalidInput, SealError) as error:
                 # Trying again can't mend these; holding everything behind them would lose more.
-                _log.error("a fact can't be published", contract=fact.contract(), error=type(error).__name__)
+                _log.error("a fact can't be published", contract=name, error=type(error).__name__)
                 return
             except SwitchboardError as error:
-                _log.warning("a fact waits for the broker", contract=fact.contract(), error=error.code)
-                await asyncio.sleep(RETRY_SECONDS[min(attempt, len(RETRY_SECONDS) - 1)])
+                _log.warning("a fact waits for the broker", contract=name, error=error.code)
+                await self._put_aside()
+                await self._pause(RETRY_SECONDS[min(attempt, len(RETRY_SECONDS) - 1)])
                 attempt += 1
-            except (
-                Exception
-            ):  # a fact that can't be written down must not take the sender, and all later facts, with it
-                _log.exception("a fact can't be published", contract=fact.contract())
+            except Exception:
+                # A fact that can't be written down must not take the sender, and all later facts, with it.
+                _log.exception("a fact can't be published", contract=name)
                 return
+
+    async def _pause(self, seconds: float) -> None:
+        """Or less, when there is another fact to put aside: this job may be killed at any moment."""
+        try:
+            async with asyncio.timeout(seconds):
+                while True:
+                    await self._wake.wait()
+                    self._wake.clear()
+                    await self._put_aside()
+        except TimeoutError:
+            return
+
+    async def _put_aside(self) -> None:
+        """Everything that waits into the spool, in order. What can't be written now is tried again with the next fact."""
+        try:
+            # A copy: the call goes on making facts meanwhile.
+            for one in [one for one in self._waiting if not one.aside]:
+                await self._put_one_aside(one)
+        except (SwitchboardError, OSError) as error:
+            _log.warning("facts can't be put aside", error=type(error).__name__)
+        if all(one.aside for one in self._waiting):
+            self._safe.set()
+
+    async def _put_one_aside(self, one: _Waiting) -> None:
+        # In a full spool there is room for the end of a call: without it the record would stay open.
+        if not (isinstance(one.fact, CallEnded) or self._spool.has_room()):
+            return
+        try:
+            message = await self._bus.encode(one.fact, one.id)
+        except (InvalidInput, SealError):
+            one.aside = True  # it can't be sent either, now or later
+            return
+        if self._file is None:
+            self._file = self._spool.make(self._tenant_id, self._call_id, self._epoch)
+        self._file.append(message)
+        one.aside = True
 
 
 def _passage(source: Source, cited: UUID | None) -> PassageUsed:

@@ -11,7 +11,6 @@ import structlog
 from livekit import rtc
 from livekit.agents import AutoSubscribe, JobContext
 from switchboard.admission import END_REASON
-from switchboard.blobs import Blobs
 from switchboard.bus import Bus, Call
 from switchboard.clock import Clock, SystemClock
 from switchboard.contracts.base import Empty, Service
@@ -22,6 +21,7 @@ from switchboard.contracts.calls import (
     AdmitRequest,
     CallPlan,
     CallState,
+    DecidedAlone,
     EndCall,
     EndReason,
     Heartbeat,
@@ -33,9 +33,10 @@ from switchboard.sip import sip_facts
 from switchboard.telemetry import bound, span
 
 from voice_agent.adapters.bus_retriever import BusRetriever
-from voice_agent.calls.admission import admit
+from voice_agent.calls.admission import admit, decided_alone
 from voice_agent.calls.facts import CallFacts
 from voice_agent.calls.live import LiveFeed
+from voice_agent.calls.spool import Spool
 from voice_agent.conversation.core import initial
 from voice_agent.conversation.models import Answered, CallerLeft, NoticeDue, TimeIsUp
 from voice_agent.conversation.phrases import default_greeting
@@ -68,25 +69,18 @@ async def run_job(ctx: JobContext, settings: Settings, speech: SpeechProviders) 
     clock = SystemClock()
     room_is_ours = True
     with span("call job", attributes={"job.id": ctx.job.id}):
-        bus = Bus.connect(settings.nats, settings.sealing, Service.VOICE_AGENT, clock=clock)
-        connecting = asyncio.create_task(bus, name="connect to the bus")
+        # The call goes on without it: one that is away is being connected meanwhile.
+        bus = Bus.begin(settings.nats, settings.sealing, Service.VOICE_AGENT, clock=clock)
         try:
             await ctx.connect(auto_subscribe=AutoSubscribe.AUDIO_ONLY)
-            room_is_ours = await _one_call(ctx, settings, await connecting, clock, speech)
+            room_is_ours = await _one_call(ctx, settings, bus, clock, speech)
         finally:
             try:
                 if room_is_ours:
                     await _delete_room(ctx)
-                await _close_bus(connecting)
+                await bus.drain()
             finally:
                 ctx.shutdown("the call is over")
-
-
-async def _close_bus(connecting: asyncio.Task[Bus]) -> None:
-    if not connecting.done():
-        connecting.cancel()
-    elif not connecting.cancelled() and connecting.exception() is None:
-        await connecting.result().drain()
 
 
 async def _one_call(ctx: JobContext, settings: Settings, bus: Bus, clock: Clock, speech: SpeechProviders) -> bool:
@@ -95,8 +89,9 @@ async def _one_call(ctx: JobContext, settings: Settings, bus: Bus, clock: Clock,
     if caller is None:
         _log.info("nobody came into the room")
         return True
+    request = await _request(ctx, clock, caller)
     try:
-        reply = await _admitted(ctx, settings, bus, clock, caller)
+        reply = await admit(bus, settings.worker.standby, request)
     except Conflict:
         # Whoever ended that call ends its room; a word or a deletion of ours could only hit somebody else.
         _log.info("that room's call is over")
@@ -104,7 +99,8 @@ async def _one_call(ctx: JobContext, settings: Settings, bus: Bus, clock: Clock,
     except SwitchboardError as error:
         _log.error("no decision about a call", error=error.code)
         return True  # the carrier hears 486
-    return await _take(ctx, bus, clock, speech, caller, reply)
+    spool = Spool(settings.worker.spool, settings.worker.spool_mb * 1_000_000)
+    return await _take(ctx, bus, spool, clock, speech, caller, reply, decided_alone(request, reply))
 
 
 async def _caller(ctx: JobContext) -> rtc.RemoteParticipant | None:
@@ -114,41 +110,49 @@ async def _caller(ctx: JobContext) -> rtc.RemoteParticipant | None:
     return None
 
 
-async def _admitted(
-    ctx: JobContext, settings: Settings, bus: Bus, clock: Clock, caller: rtc.RemoteParticipant
-) -> AdmitReply:
-    request = AdmitRequest(
+async def _request(ctx: JobContext, clock: Clock, caller: rtc.RemoteParticipant) -> AdmitRequest:
+    return AdmitRequest(
         room_sid=await ctx.room.sid,
         room_name=Sealed(ctx.room.name),
         sip=sip_facts(caller.attributes),
         job_id=ctx.job.id,
         at=clock.now(),
     )
-    return await admit(bus, Blobs.open(settings.blobs), clock, request)
 
 
 async def _take(
-    ctx: JobContext, bus: Bus, clock: Clock, speech: SpeechProviders, caller: rtc.RemoteParticipant, reply: AdmitReply
+    ctx: JobContext,
+    bus: Bus,
+    spool: Spool,
+    clock: Clock,
+    speech: SpeechProviders,
+    caller: rtc.RemoteParticipant,
+    reply: AdmitReply,
+    alone: DecidedAlone | None,
 ) -> bool:
     """As :func:`_one_call`."""
     decision = reply.decision
     tenant_id = decision.tenant_id
     with bound(call_id=reply.call_id.hex, tenant_id=tenant_id.hex if tenant_id else "_"):
         _log.info("decided", outcome=decision.outcome, reason=decision.reason, degraded=reply.degraded)
-        if decision.outcome is Outcome.REFUSE or tenant_id is None or decision.plan is None:
-            await _refuse(ctx, bus, clock, reply)
+        if tenant_id is None:
+            # Nobody's call has no record but the orchestrator's list; decided without it, this line is all there is.
+            await _delete_room(ctx)
             return True
-        call = _TakenCall(ctx, bus, clock, speech, caller, reply, tenant_id, decision.plan)
+        facts = CallFacts(bus, spool, clock, tenant_id, reply.call_id, reply.epoch)
+        if decision.outcome is Outcome.REFUSE or decision.plan is None:
+            await _refuse(ctx, facts, reply, alone)
+            return True
+        call = _TakenCall(ctx, bus, facts, clock, speech, caller, reply, tenant_id, decision.plan, alone)
         return await call.run()
 
 
-async def _refuse(ctx: JobContext, bus: Bus, clock: Clock, reply: AdmitReply) -> None:
+async def _refuse(ctx: JobContext, facts: CallFacts, reply: AdmitReply, alone: DecidedAlone | None) -> None:
     """Admission has recorded its own refusals; one that was decided without it has no other record than this fact."""
     await _delete_room(ctx)
-    if reply.degraded and reply.decision.tenant_id is not None:
-        facts = CallFacts(bus, clock, reply.decision.tenant_id, reply.call_id, reply.epoch)
-        facts.ended(await ctx.room.sid, END_REASON[reply.decision.reason])
-        await facts.flush(FLUSH_SECONDS)
+    if alone is not None:
+        facts.ended(await ctx.room.sid, END_REASON[reply.decision.reason], alone)
+    await facts.flush(FLUSH_SECONDS)
 
 
 class _TakenCall:
@@ -158,12 +162,14 @@ class _TakenCall:
         self,
         ctx: JobContext,
         bus: Bus,
+        facts: CallFacts,
         clock: Clock,
         speech: SpeechProviders,
         caller: rtc.RemoteParticipant,
         reply: AdmitReply,
         tenant_id: UUID,
         plan: CallPlan,
+        alone: DecidedAlone | None,
     ) -> None:
         self._ctx = ctx
         self._bus = bus
@@ -173,8 +179,9 @@ class _TakenCall:
         self._reply = reply
         self._tenant_id = tenant_id
         self._plan = plan
+        self._alone = alone
         self._replaced = False
-        self._facts = CallFacts(bus, clock, tenant_id, reply.call_id, reply.epoch)
+        self._facts = facts
         self._live = LiveFeed(bus, clock, tenant_id, reply.call_id)
 
     async def run(self) -> bool:
@@ -227,8 +234,8 @@ class _TakenCall:
         brain = self._speech.brain(snapshot, self._clock, retriever)
         self._loop = ConversationLoop(initial(snapshot.version), driver, brain, retriever, self._facts, self._clock)
         driver.post = self._loop.post
-        await self._bus.serve_command(END_CALL, self._tenant_id, self._reply.call_id, self._end)
         tasks = [
+            asyncio.create_task(self._watched(self._obey), name="commands"),
             asyncio.create_task(self._watched(lambda: self._begin(driver)), name="begin"),
             asyncio.create_task(self._watched(self._heartbeats), name="heartbeats"),
         ]
@@ -249,11 +256,22 @@ class _TakenCall:
             _log.exception("a part of the call failed")
             self._loop.post(CallerLeft(reason=EndReason.AGENT_FAILED))
 
+    async def _obey(self) -> None:
+        """From when the bus is there, which may be late in the call."""
+        while True:
+            await self._bus.connected(None)
+            try:
+                await self._bus.serve_command(END_CALL, self._tenant_id, self._reply.call_id, self._end)
+                return
+            except SwitchboardError as error:
+                _log.warning("operators can't end this call yet", error=error.code)
+                await asyncio.sleep(HEARTBEAT_SECONDS)
+
     async def _begin(self, driver: RoomDriver) -> None:
         await driver.start()
         await driver.answered()
         snapshot = self._plan.snapshot
-        self._facts.answered(await self._ctx.room.sid, snapshot.version, degraded=self._reply.degraded)
+        self._facts.answered(await self._ctx.room.sid, snapshot.version, self._alone)
         self._live.state(CallState.TALKING)
         if self._reply.decision.outcome is Outcome.NOTICE:
             self._loop.post(NoticeDue(text=self._plan.say, reason=END_REASON[self._reply.decision.reason]))
