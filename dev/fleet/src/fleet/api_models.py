@@ -102,6 +102,7 @@ class Call(Reply):
     outcome: str | None
     configuration_version: int | None
     turns: int
+    degraded: bool = False
 
 
 class Calls(Reply):

@@ -92,7 +92,7 @@ def build(db: Database, bus: Bus, book: Book, media: Media, clock: Clock, settin
 
     control = Control(db, records, media, tell, clock)
     ledger = Ledger(db, book, records, clock, ids)
-    watch = Watch(media, ledger, policy(settings), clock)
+    watch = Watch(media, ledger, policy(settings), clock, lambda: bus.is_connected)
     return Parts(
         requests=Requests(admission, Preview(db, book, clock), Queries(db), control),
         facts=FactHandlers(db, Inbox(SCHEMA), records, watch.hint),

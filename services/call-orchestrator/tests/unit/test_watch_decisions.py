@@ -139,6 +139,21 @@ def test_a_job_that_is_alive_may_say_itself_why_the_room_went() -> None:
     assert decide(seen, None, fresh, POLICY, at(18)).actions != ()
 
 
+def test_after_an_outage_the_jobs_word_is_waited_for() -> None:
+    """What jobs said while the records or the bus were away is still on its way when they are back."""
+    seen = replace(sight((BOTH, 0), (None, 10)), blind_at=at(20))
+    for record in (RINGING, TALKING):
+        waiting = decide(seen, None, record, POLICY, at(29.9))
+        assert (waiting.actions, waiting.again_at) == ((), at(30))
+        assert decide(seen, None, record, POLICY, at(30)).actions != ()
+
+
+def test_after_an_outage_a_room_without_its_caller_goes_and_its_record_stays_open_a_while() -> None:
+    seen = replace(sight((BOTH, 0), (AGENT, 10)), blind_at=at(12))
+    assert decide(seen, AGENT, TALKING, POLICY, at(14)).actions == (DeleteRoom(),)
+    assert decide(seen, AGENT, TALKING, POLICY, at(22)).actions == (End(EndReason.CALLER_HUNG_UP, at(10)), DeleteRoom())
+
+
 def test_the_reason_for_giving_up_outlives_the_room() -> None:
     """The record could not be written when the room was deleted: when it can, it says why."""
     seen = replace(sight((LEG, 0), (None, 13)), gave_up=True)

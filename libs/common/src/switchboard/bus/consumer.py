@@ -1,12 +1,14 @@
 """Facts in: at least once, in bounded parallel, with delays between tries and dead letters at the end.
 
 A handler acknowledges by returning, which it does after its transaction has committed. What it raises decides the rest: an
-error that can't be mended by trying again goes to the dead letters at once, anything else after :data:`RETRY_DELAYS`.
+error that can't be mended by trying again goes to the dead letters at once, anything else after :data:`RETRY_DELAYS`. While
+something that the handler stands on is away (``Unavailable``) the message is tried again in hand, which counts as one try.
 """
 
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -25,7 +27,7 @@ from switchboard.bus.envelope import BROKER_ID, CONTRACT, MESSAGE_ID, check_subj
 from switchboard.bus.topology import ACK_WAIT_SECONDS
 from switchboard.contracts.base import Fact
 from switchboard.contracts.catalogue import FACTS_BY_CONTRACT
-from switchboard.errors import InvalidInput, SwitchboardError
+from switchboard.errors import InvalidInput, SwitchboardError, Unavailable
 from switchboard.ids import parse_token
 from switchboard.keyring import Keyring
 from switchboard.sealed import SealError
@@ -36,6 +38,12 @@ _log = structlog.get_logger(__name__)
 
 RETRY_DELAYS: tuple[float, ...] = (0.2, 1.0, 5.0, 15.0, 60.0)
 """Seconds before the second, third, ... try; after the last one the message is a dead letter."""
+
+AWAY_DELAYS: tuple[float, ...] = (0.1, 0.3, 1.0)
+"""Seconds between tries in hand; the last one goes on."""
+
+AWAY_SECONDS = 300.0
+"""How long one delivery is tried in hand: an outage of half an hour buries nothing."""
 
 BATCH = 32
 FETCH_SECONDS = 5.0
@@ -148,7 +156,7 @@ class ConsumerLoop:
             attributes={"messaging.operation.name": "process", "messaging.message.type": label},
         ):
             try:
-                await self._dispatch(msg, headers, name, attempt)
+                await self._patiently(msg, headers, name, attempt)
                 await msg.ack()
             except Exception as error:
                 outcome = error.code if isinstance(error, SwitchboardError) else "internal"
@@ -156,6 +164,21 @@ class ConsumerLoop:
             finally:
                 heartbeat.cancel()
                 metrics.consumed.labels(label, outcome).inc()
+
+    async def _patiently(self, msg: Msg, headers: Mapping[str, str], name: str, attempt: int) -> None:
+        """:meth:`_dispatch`, again while what the handler needs is away: that is no fault of the message's."""
+        clock = asyncio.get_running_loop().time
+        until = clock() + AWAY_SECONDS
+        for tried in itertools.count():
+            try:
+                await self._dispatch(msg, headers, name, attempt)
+                return
+            except Unavailable as error:
+                if self._stopping.is_set() or clock() >= until:
+                    raise
+                if tried == 0:
+                    _log.warning("delivery waits", durable=self._durable, reason=error.code, attempt=attempt)
+                await self._pause(AWAY_DELAYS[min(tried, len(AWAY_DELAYS) - 1)])
 
     async def _dispatch(self, msg: Msg, headers: Mapping[str, str], name: str, attempt: int) -> None:
         model = FACTS_BY_CONTRACT.get(name)

@@ -346,6 +346,7 @@ class CallSummary(Contract):
     outcome: Outcome | None
     configuration_version: int | None
     turns: int
+    degraded: bool = False
 
 
 class TurnRecord(Contract):

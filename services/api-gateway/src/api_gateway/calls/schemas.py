@@ -24,6 +24,9 @@ class CallShape(Shape):
     end_reason: str | None
     outcome: str | None
     configuration_version: int | None
+    degraded: bool = Field(
+        description="decided from the published configuration alone, while a part of the platform was away"
+    )
     turns: int
 
 

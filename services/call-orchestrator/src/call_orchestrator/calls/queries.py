@@ -62,6 +62,7 @@ def summary(row: CallRow) -> CallSummary:
         end_reason=life.end_reason,
         outcome=None if details.decision is None else details.decision.outcome,
         configuration_version=row.configuration_version,
+        degraded=row.degraded,
         turns=row.turns,
     )
 

@@ -22,6 +22,7 @@ class Policy:
     an agent hears the end after ``join_within * (attempts + 1)``. ``grace``: a job's time to say itself why a call ended.
     ``linger``: how long the room of an ended call may stay. ``recheck``: how often a room where all is well is looked at.
     ``overtime``: how far past its limit a call may go before it is cut, as its job should have ended it.
+    ``catch_up``: how long after an outage jobs' facts may still be on the way to the records.
     """
 
     join_within: timedelta = timedelta(seconds=3)
@@ -30,6 +31,7 @@ class Policy:
     linger: timedelta = timedelta(seconds=10)
     recheck: timedelta = timedelta(seconds=30)
     overtime: timedelta = timedelta(seconds=30)
+    catch_up: timedelta = timedelta(seconds=10)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,8 @@ class Sight:
     attempts: int = 0
     attempted_at: datetime | None = None
     gave_up: bool = False
+    blind_at: datetime | None = None
+    """When the records or the bus were last away: what jobs said then is not in the records yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,9 +143,15 @@ def _gone(sight: Sight, record: RecordView | None, policy: Policy, now: datetime
     if record.lease_expires_at is not None:
         # Its job was alive a moment ago and knows better; its word may be on the way.
         deadline = max(deadline, min(record.lease_expires_at, since + policy.linger))
+    deadline = max(deadline, caught_up_at(sight, policy) or deadline)
     if now < deadline and not sight.gave_up:
         return Plan(sight, (), deadline)
     return Plan(sight, (End(_why_gone(sight, record), since),), None)
+
+
+def caught_up_at(sight: Sight, policy: Policy) -> datetime | None:
+    """When the records will tell what jobs said during the last outage; None: there was none."""
+    return None if sight.blind_at is None else sight.blind_at + policy.catch_up
 
 
 def _why_gone(sight: Sight, record: RecordView) -> EndReason:
@@ -172,7 +182,10 @@ def _without_leg(sight: Sight, record: RecordView | None, policy: Policy, now: d
         return Plan(sight, (), deadline)
     answered = record is not None and record.answered
     reason = EndReason.CALLER_HUNG_UP if answered else EndReason.CALLER_CANCELLED
-    ends: tuple[Action, ...] = (End(reason, since),) if record is not None else ()
+    caught_up = caught_up_at(sight, policy)
+    # A room that is gone is looked at again, so its record is closed then.
+    told = caught_up is None or now >= caught_up
+    ends: tuple[Action, ...] = (End(reason, since),) if record is not None and told else ()
     return Plan(sight, (*ends, DeleteRoom()), now + policy.grace)
 
 

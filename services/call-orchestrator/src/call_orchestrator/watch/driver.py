@@ -54,13 +54,15 @@ class Watched:
 
 
 class Watch:
-    """One per process; replicas share their attempts through the database."""
+    """One per process; replicas share their attempts through the database. ``hears``: whether the bus is there."""
 
-    def __init__(self, media: Media, ledger: Ledger, policy: Policy, clock: Clock) -> None:
+    def __init__(self, media: Media, ledger: Ledger, policy: Policy, clock: Clock, hears: Callable[[], bool]) -> None:
         self._media = media
         self._ledger = ledger
         self._policy = policy
         self._clock = clock
+        self._hears = hears
+        self._blind_at: datetime | None = None
         self._rooms: dict[str, Watched] = {}
         self._wake = asyncio.Event()
 
@@ -91,6 +93,7 @@ class Watch:
             live = await self._ledger.live()
         except CANT_RECORD as error:
             _log.warning("sweep without records", error=type(error).__name__)
+            self._blind_at = now
             live = []
         listed = {room.sid: room for room in await self._media.rooms()}
         for sid, found in listed.items():
@@ -99,7 +102,7 @@ class Watch:
         for call in live:
             expired = call.lease_expires_at is not None and call.lease_expires_at <= now
             if call.room_sid is None:
-                if expired:
+                if expired and self._caught_up(now):
                     await self._ledger.end(call.tenant_id, call.id, call.epoch, EndReason.AGENT_LOST, now)
                 continue
             room = self._rooms.setdefault(call.room_sid, Watched(call.room_sid, None, call.started_at, now))
@@ -138,6 +141,9 @@ class Watch:
         view = await self._view(room)
         room.sight = look(room.sight, view, room.created_at, now)
         record, known = await self._record(room, now)
+        if not known or not self._hears():
+            self._blind_at = now
+        room.sight = replace(room.sight, blind_at=self._blind_at)
         plan = decide(room.sight, view, record, self._policy, now)
         for action in plan.actions:
             await self._act(room, action, record)
@@ -150,6 +156,12 @@ class Watch:
         if record is None and room.sip is not None:
             await self._ledger.unmatched(room.sid, room.sip, _nobodys(room.sight), now)
         self._rooms.pop(room.sid, None)
+
+    def _caught_up(self, now: datetime) -> bool:
+        """Whether what jobs said during the last outage is in the records."""
+        if not self._hears():
+            self._blind_at = now
+        return self._blind_at is None or now >= self._blind_at + self._policy.catch_up
 
     async def _view(self, room: Watched) -> RoomView | None:
         if room.name is None:
