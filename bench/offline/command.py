@@ -15,7 +15,7 @@ from fleet.models import ACOUSTIC
 
 from bench.offline import report
 from bench.offline.call import place
-from bench.offline.clinics import load
+from bench.offline.clinics import DEVELOPMENT, GROUPS, held_out, load
 from bench.offline.knowledge import opened
 from bench.offline.trials import Outcome, Runner, plan
 
@@ -35,7 +35,7 @@ class Options:
     @classmethod
     def parse(cls, what: str, arguments: Sequence[str] | None = None) -> Options:
         parser = argparse.ArgumentParser(description=what)
-        parser.add_argument("--clinics", choices=("test", "development"), default="test")
+        parser.add_argument("--clinics", choices=GROUPS, default=GROUPS[0], help="folder of bench/data")
         parser.add_argument("--seed", type=int, default=1, help="of drawn values, noise and samples")
         parser.add_argument("--quick", action="store_true", help="twelve questions a clinic, each asked once")
         parser.add_argument(
@@ -45,9 +45,9 @@ class Options:
         parser.add_argument("--acoustic", type=Path, default=ACOUSTIC.folder(), help="the ear's acoustic model")
         parser.add_argument("--record", type=Path, help="write every attempt to this file (development clinics only)")
         given = parser.parse_args(arguments)
-        if given.record and given.clinics == "test":
+        if given.record and held_out(given.clinics):
             parser.error(
-                "--record: a look at how test clinics fail makes them useless as a test; use --clinics development"
+                f"--record: a look at how test clinics fail makes them useless as a test; use --clinics {DEVELOPMENT}"
             )
         if not given.acoustic.is_dir():
             parser.error(f"--acoustic: {given.acoustic} is no folder; run `make setup`, which makes the model")

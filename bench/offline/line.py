@@ -34,8 +34,12 @@ class Voice:
         return self.name in Recipe().voices
 
 
+_TEST_VOICES = (
+    Voice("en-us+m3"), Voice("en-gb"), Voice("en-us+f4", 165), Voice("en-us+Andrea"), Voice("en-gb-x-gbclan"),
+)  # fmt: skip
 VOICES = {
-    "test": (Voice("en-us+m3"), Voice("en-gb"), Voice("en-us+f4", 165), Voice("en-us+Andrea"), Voice("en-gb-x-gbclan")),
+    "test-2": _TEST_VOICES,
+    "test": _TEST_VOICES,
     "development": (
         Voice("en-us"), Voice("en-gb+f3"), Voice("en-us+m7", 165), Voice("en-us+f1"), Voice("en-gb-x-gbcwmd"),
     ),

@@ -72,7 +72,7 @@ class Outcome:
 def plan(clinic: Clinic, group: str, *, quick: bool, conditions: int, seed: int) -> list[Trial]:
     """Every question in ``conditions`` of the voices and lines, turn by turn, so that each gets equally many questions.
 
-    ``quick``: four questions of each form.
+    One more or less where a form's trials are no multiple of the pairs. ``quick``: four questions of each form.
     """
     pairs = [(voice, noise) for noise in NOISES for voice in VOICES[group]]
     draw = random.Random(f"{seed} {clinic.key} plan")

@@ -1,4 +1,4 @@
-"""The benches' own parts: values are drawn, and the judge can't be fooled by a near answer."""
+"""The benches' own parts: the judge can't be fooled by a near answer, and voices and lines are shared out evenly."""
 
 from __future__ import annotations
 
@@ -36,16 +36,6 @@ def asked(*right: str) -> Question:
 )
 def test_verdicts(right: tuple[str, ...], kind: TurnKind, said: str, verdict: str) -> None:
     assert judge(CLINIC, asked(*right), kind, said) == verdict
-
-
-@pytest.mark.parametrize("group", ["test", "development"])
-def test_every_expected_answer_stands_in_the_documents_and_differs_between_seeds(group: str) -> None:
-    one, other = load(group, 1), load(group, 2)
-    assert [c.key for c in one] == [c.key for c in other]
-    assert all(a.documents != b.documents for a, b in zip(one, other, strict=True))
-    forms = [q.form for c in one for q in c.questions]
-    assert forms.count("covered") == forms.count("free") == 20 * len(one)
-    assert forms.count("nowhere") >= 12 * len(one)
 
 
 def test_each_voice_and_line_gets_equally_many_questions() -> None:
