@@ -133,16 +133,15 @@ class Outage:
                     continue
         self.fleet.view.line(f"  {self.name} back: the next call was over {clock() - began:.1f} s later")
 
-    async def records(self, count: int) -> list[CallRecord]:
-        """Of all calls, newest first, once they are over."""
+    async def records(self, least: int) -> list[CallRecord]:
+        """Of all calls (those that were given up while it rang too), newest first, once they are over."""
         async with asyncio.timeout(60):
             while True:
                 calls: list[Call] = (await self.api.list_calls()).calls
-                if len(calls) >= count and all(call.state == "ended" for call in calls):
+                if len(calls) >= least and all(call.state == "ended" for call in calls):
                     break
                 await asyncio.sleep(0.1)
-        assert len(calls) == count
-        self.fleet.view.line(f"  {[(c.started_at, c.degraded, c.end_reason, c.turns, c.outcome) for c in calls]}")
+        self.fleet.view.line(f"  {self.name}: {[(call.end_reason, call.degraded, call.turns) for call in calls]}")
         return [await self.api.get_call(call.call_id) for call in calls]
 
 
@@ -210,18 +209,23 @@ async def test_without_livekits_redis_a_call_goes_on_and_new_ones_are_refused_at
         await outage.talk.is_answered(question)
         await outage.talk.caller.hang_up()
         records = await outage.records(2)
-    assert {record.call.end_reason for record in records} == {"caller_hung_up"}
+    assert {records[0].call.end_reason, records[-1].call.end_reason} == {"caller_hung_up"}
+    assert {record.call.end_reason for record in records} <= {"caller_hung_up", "caller_cancelled"}
 
 
-async def test_without_livekit_a_call_is_over_with_a_reason_and_new_ones_are_taken_once_it_is_back(
+async def test_without_livekit_no_call_is_left_without_an_end_and_new_ones_are_taken_once_it_is_back(
     running_fleet: RunningFleet, tmp_path: Path
 ) -> None:
-    async with talking(running_fleet, tmp_path, "livekit") as (outage, _):
+    """A call whose two sides find back into their room goes on; otherwise it is over, and its record says why."""
+    async with talking(running_fleet, tmp_path, "livekit") as (outage, question):
         async with outage.away():
             await outage.refused_call()
         await outage.next_call()
-        with_the_end = asyncio.wait_for(asyncio.shield(outage.talk.caller.closed), 60)
-        await with_the_end
+        goes_on = not outage.talk.caller.closed.done()
+        if goes_on:
+            await outage.talk.is_answered(question)
+            await outage.talk.caller.hang_up()
+        running_fleet.view.line(f"  livekit back: the call {'went on' if goes_on else 'was over'}")
         records = await outage.records(2)
-    assert records[-1].call.end_reason in ("media_lost", "agent_lost")
-    assert records[0].call.end_reason == "caller_hung_up"
+    assert records[-1].call.end_reason == ("caller_hung_up" if goes_on else "media_lost")
+    assert {record.call.end_reason for record in records[:-1]} <= {"caller_hung_up", "caller_cancelled"}

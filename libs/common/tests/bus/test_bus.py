@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import nats.errors
 import pytest
 from fleet.bus_fixtures import BusServer
-from switchboard.bus import Bus, Call, Delivery, consumer, deadletters
+from switchboard.bus import Bus, Call, Delivery, deadletters
 from switchboard.bus.connection import connect
 from switchboard.contracts import calls, documents, tenants
 from switchboard.contracts.base import Actor, Empty, Service
@@ -21,7 +21,6 @@ from switchboard.errors import (
     InvalidInput,
     NoResponder,
     NotFound,
-    Unavailable,
 )
 from switchboard.ids import parse_token
 from switchboard.sealed import Sealed, SealError
@@ -376,29 +375,3 @@ async def test_the_bus_comes_back_after_a_kill_and_requests_meanwhile_fail_at_on
             except (NoResponder, DeadlineExceeded, Exception):
                 await asyncio.sleep(0.05)
     assert handled == [1]
-
-
-async def test_an_outage_of_what_a_handler_needs_costs_no_try_and_buries_nothing(
-    bus_server: BusServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """More failures than there are tries; the message is handled in its first delivery."""
-    monkeypatch.setattr(consumer, "AWAY_DELAYS", (0.01,))
-    tenants_bus = await bus_server.connect(Service.TENANT_SVC)
-    tenant_id, call_id = await new_tenant(tenants_bus), tenants_bus.ids.new()
-    agent = await bus_server.connect(Service.VOICE_AGENT)
-    orchestrator = await bus_server.connect(Service.CALL_ORCHESTRATOR)
-    attempts: list[int] = []
-    done = asyncio.Event()
-
-    async def handle(_: calls.TurnRecorded, delivery: Delivery) -> None:
-        attempts.append(delivery.attempt)
-        if len(attempts) <= 3 * len(consumer.RETRY_DELAYS):
-            raise Unavailable
-        done.set()
-
-    orchestrator.consume({calls.TurnRecorded: handle})
-    await agent.publish_fact(turn(tenant_id, call_id, 1))
-    async with asyncio.timeout(20):
-        await done.wait()
-    assert set(attempts) == {1}
-    assert await orchestrator.dead_letters() == []

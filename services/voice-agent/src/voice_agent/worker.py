@@ -17,6 +17,7 @@ from livekit.agents import AgentServer, JobContext, JobProcess, JobRequest  # no
 from livekit.agents import telemetry as lk_telemetry  # noqa: E402
 from livekit.agents.utils import http_context  # noqa: E402
 from livekit.agents.worker import ServerEnvOption  # noqa: E402
+from livekit.protocol import agent  # noqa: E402
 from switchboard.sealed import DataKey  # noqa: E402
 from switchboard.settings import load  # noqa: E402
 from switchboard.telemetry import setup  # noqa: E402
@@ -63,6 +64,16 @@ async def accept(request: JobRequest) -> None:
     await request.accept(identity=f"agent-{request.job.id}", name="receptionist")
 
 
+class Worker(AgentServer):
+    """The library's worker, but for what it does when LiveKit calls a job over."""
+
+    async def _handle_termination(self, msg: agent.JobTermination) -> None:
+        """Not obeyed. LiveKit says so as soon as the agent's connection is lost, also when the SDK is about to join again,
+        and the library would cut the call 15 s later. A job of ours ends by itself when its caller or its room is gone.
+        """
+        logging.getLogger(__name__).warning("LiveKit calls a job over; its call decides")
+
+
 def make_server(settings: Settings) -> AgentServer:
     """The worker of this process; ``run()`` it."""
     _quiet_livekit()
@@ -71,7 +82,7 @@ def make_server(settings: Settings) -> AgentServer:
     def load_by_slots(server: AgentServer) -> float:
         return len(server.active_jobs) / worker.max_calls
 
-    server = AgentServer(
+    server = Worker(
         ws_url=settings.livekit.url,
         api_key=settings.livekit.api_key,
         api_secret=settings.livekit.api_secret.get_secret_value(),

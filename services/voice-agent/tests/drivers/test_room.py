@@ -85,11 +85,17 @@ class Room(Emitter):
         super().__init__()
         self.remote_participants = {"sip_1": object()}
 
+    @property
+    async def sid(self) -> str:
+        return "RM_1"
+
 
 class Fixture:
     def __init__(self) -> None:
         self.room = Room()
-        self.caller = SimpleNamespace(identity="sip_1", kind=3, attributes={"sip.callStatus": "active"})
+        self.caller = SimpleNamespace(
+            identity="sip_1", kind=3, attributes={"sip.callStatus": "active"}, disconnect_reason=1
+        )
         self.events: asyncio.Queue[Event] = asyncio.Queue()
         self.driver = RoomDriver(
             cast("Any", self.room),
@@ -129,7 +135,7 @@ SAY = Say(utterance=4, kind="answered", text="A cleaning is eighty dollars.")
 
 async def test_a_caller_who_hangs_up_in_mid_sentence_is_recorded_with_what_they_heard(one: Fixture) -> None:
     one.driver.say(SAY)
-    one.driver._caller_left()
+    one.room.handlers["participant_disconnected"](one.caller)
     ended, left = await one.next(), await one.next()
     assert isinstance(ended, SpeechEnded)
     assert (ended.heard, ended.interrupted) == ("A cle", True)

@@ -32,7 +32,6 @@ from livekit.agents.voice.turn import TurnHandlingOptions
 from switchboard.clock import Clock
 from switchboard.contracts.calls import EndReason, TurnTimings
 from switchboard.contracts.providers import ProviderFault
-from switchboard.sip import is_active
 
 from voice_agent.conversation.models import (
     CallerLeft,
@@ -43,6 +42,7 @@ from voice_agent.conversation.models import (
     SayMore,
     SpeechEnded,
 )
+from voice_agent.drivers.leg import Leg
 from voice_agent.drivers.pieces import Words, detail_of, heard_of, time_of
 from voice_agent.drivers.speech_account import SpeechAccount, speech_account
 
@@ -151,8 +151,7 @@ class RoomDriver:
         self._speaking: _Speaking | None = None
         self._spoken: asyncio.Task[None] | None = None
         self._silence: asyncio.TimerHandle | None = None
-        self._answered = asyncio.Event()
-        self._left = False
+        self._leg = Leg(room, caller, self._on_gone)
         self._leaving: asyncio.Task[None] | None = None
         self._closing = False
         self.post: Callable[[Event], None] = _unconnected
@@ -170,13 +169,11 @@ class RoomDriver:
     async def start(self) -> None:
         """Publish our track (which lets LiveKit SIP answer) and listen to the caller."""
         session = self._session
+        await self._leg.watch()
         session.on("agent_state_changed", self._on_agent_state)
         session.on("user_state_changed", self._on_user_state)
         session.on("user_transcription_timeout", self._on_no_words)
         session.on("close", self._on_session_closed)
-        self._room.on("participant_attributes_changed", self._on_attributes)
-        self._room.on("participant_disconnected", self._on_participant_left)
-        self._room.on("disconnected", self._on_disconnected)
         options = room_io.RoomOptions(
             text_input=False,
             audio_input=room_io.AudioInputOptions(sample_rate=EAR_RATE, frame_size_ms=20, pre_connect_audio=False),
@@ -187,15 +184,10 @@ class RoomDriver:
         await session.start(
             _Receptionist(self), room=self._room, room_options=options, session_host=False, record=False
         )
-        is_phone = self._caller.kind == rtc.ParticipantKind.PARTICIPANT_KIND_SIP
-        if not is_phone or is_active(self._caller.attributes):
-            self._answered.set()
-        if self._caller.identity not in self._room.remote_participants:
-            self._caller_left()
 
     async def answered(self) -> None:
         """Returns when the caller can hear us."""
-        await self._answered.wait()
+        await self._leg.active.wait()
 
     async def played_out(self) -> None:
         """Leaves the last words time to arrive."""
@@ -205,6 +197,7 @@ class RoomDriver:
         """Stop listening and speaking."""
         self._closing = True
         self._stop_silence()
+        self._leg.close()
         await self._session.aclose()
         if self._providers.close is not None:
             await self._providers.close()
@@ -323,10 +316,16 @@ class RoomDriver:
     def _start_silence(self) -> None:
         """Unless somebody is speaking: a caller who has just interrupted us may go on for long."""
         self._stop_silence()
-        if self._closing or self._left or self._speaking is not None or self._session.user_state == "speaking":
+        if self._closing or self._leg.gone or self._speaking is not None or self._session.user_state == "speaking":
             return
         loop = asyncio.get_running_loop()
-        self._silence = loop.call_later(SILENCE_SECONDS, lambda: self.post(CallerSilent()))
+        self._silence = loop.call_later(SILENCE_SECONDS, self._silent)
+
+    def _silent(self) -> None:
+        if self._leg.there:
+            self.post(CallerSilent())
+        else:
+            self._start_silence()  # a caller who can't be heard isn't silent
 
     def _stop_silence(self) -> None:
         if self._silence is not None:
@@ -335,30 +334,14 @@ class RoomDriver:
 
     # -- the leg ----------------------------------------------------------------------------------------------------
 
-    def _on_attributes(self, changed: dict[str, str], participant: rtc.Participant) -> None:
-        if participant.identity == self._caller.identity and is_active(participant.attributes):
-            self._answered.set()
-
-    def _on_participant_left(self, participant: rtc.RemoteParticipant) -> None:
-        if participant.identity == self._caller.identity:
-            self._caller_left()
-
-    def _on_disconnected(self, reason: object) -> None:
-        """We lost the room while the caller was in it."""
-        self._caller_left(EndReason.MEDIA_LOST)
-
     def _on_session_closed(self, event: CloseEvent) -> None:
         """Ear or voice have failed for good: nobody would hear the caller any more."""
-        if not self._closing and not self._left:
+        if not self._closing and not self._leg.gone:
             _log.error("the session closed by itself", reason=event.reason)
             self.post(CallerLeft(reason=EndReason.AGENT_FAILED))
 
-    def _caller_left(self, why: EndReason = EndReason.CALLER_HUNG_UP) -> None:
-        if self._left:
-            return
-        self._left = True
+    def _on_gone(self, reason: EndReason) -> None:
         self._stop_silence()
-        reason = why if self._answered.is_set() else EndReason.CALLER_CANCELLED
         if self._speaking is None or self._spoken is None:
             self.post(CallerLeft(reason=reason))
             return
