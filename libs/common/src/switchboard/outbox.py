@@ -67,6 +67,20 @@ def _checked(schema: str) -> str:
     return schema
 
 
+async def requeue(conn: Connection, schema: str, since: datetime) -> int:
+    """Queue again what was sent at or after ``since``, for a broker that lost it; the number of rows.
+
+    What the broker still has it drops by the id, within its window; beyond that the consumers' inboxes do. Waits for a
+    relay that is at work.
+    """
+    return int(await conn.fetchval(f"SELECT {_checked(schema)}.outbox_requeue($1)", since))
+
+
+async def backlog(conn: Connection, schema: str) -> int:
+    """How many rows wait to be sent."""
+    return int(await conn.fetchval(f"SELECT waiting FROM {_checked(schema)}.outbox_backlog()"))
+
+
 class Outbox:
     """The writing side, one per service."""
 
@@ -177,13 +191,6 @@ class Relay:
             _log.warning("outbox row not sent", schema=self._schema, message_id=row_id.hex, error=type(error).__name__)
             return False
         return True
-
-    async def republish(self, since: datetime) -> int:
-        """Send again everything created at or after ``since``, for a broker that lost it. The number of rows queued."""
-        async with self._db.platform() as conn:
-            count = int(await conn.fetchval(f"SELECT {self._schema}.outbox_requeue($1)", since))
-        self.wake()
-        return count
 
     async def prune(self) -> int:
         """Delete rows that were sent longer ago than they are kept; the number of rows."""

@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 
 import nats.errors
 import pytest
-from fleet.bus_fixtures import BusServer
-from switchboard.bus import Bus, Call, Delivery, deadletters
+from fleet.bus_fixtures import BusServer, new_tenant
+from switchboard.bus import Call, Delivery, deadletters
 from switchboard.bus.connection import connect
 from switchboard.contracts import calls, documents, tenants
 from switchboard.contracts.base import Actor, Empty, Service
@@ -28,13 +28,6 @@ from switchboard.sealed import Sealed, SealError
 pytestmark = pytest.mark.integration
 
 NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
-
-
-async def new_tenant(bus: Bus) -> uuid.UUID:
-    """A tenant with a data key; ``bus`` is tenant-svc's."""
-    tenant_id = bus.ids.new()
-    await bus.keyring.publish(tenant_id, bus.keyring.create(tenant_id))
-    return tenant_id
 
 
 async def _never(body: Empty, call: Call) -> tenants.Published:
@@ -199,45 +192,6 @@ async def test_words_are_not_in_the_stream_in_clear(bus_server: BusServer) -> No
 
     assert stored.data is not None
     assert b"xylophone" not in stored.data
-
-
-async def test_a_failing_handler_is_tried_again_then_buried_and_can_be_replayed(
-    bus_server: BusServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Every try counts; the last one leaves a dead letter; the next message is not held up; replay delivers it again."""
-    monkeypatch.setattr("switchboard.bus.consumer.RETRY_DELAYS", (0.05, 0.05))
-    tenant_svc = await bus_server.connect(Service.TENANT_SVC)
-    tenant_id = await new_tenant(tenant_svc)
-    agent = await bus_server.connect(Service.VOICE_AGENT)
-    orchestrator = await bus_server.connect(Service.CALL_ORCHESTRATOR)
-    tries: list[int] = []
-    broken = True
-    good: asyncio.Queue[int] = asyncio.Queue()
-
-    async def handler(fact: calls.TurnRecorded, delivery: Delivery) -> None:
-        if fact.seq == 1 and broken:
-            tries.append(delivery.attempt)
-            raise RuntimeError("the database said no")
-        good.put_nowait(fact.seq)
-
-    orchestrator.consume({calls.TurnRecorded: handler})
-    poison_id = agent.ids.new()
-    await agent.publish_fact(turn(tenant_id, agent.ids.new(), 1, "sealed words"), poison_id)
-    await agent.publish_fact(turn(tenant_id, agent.ids.new(), 2))
-    assert await asyncio.wait_for(good.get(), 10) == 2
-
-    client = await connect(bus_server.settings("topology"), name="t", inbox="_INBOX_topology")
-    try:
-        found = await _wait_for_dead_letter(client)
-        assert tries == [1, 2, 3]
-        assert found.reason == "RuntimeError"
-        assert found.tries == 3
-        broken = False
-        await deadletters.replay(client, found.sequence)
-        assert await asyncio.wait_for(good.get(), 10) == 1
-        assert await deadletters.listing(client) == []
-    finally:
-        await client.drain()
 
 
 async def _wait_for_dead_letter(client: object) -> deadletters.DeadLetter:

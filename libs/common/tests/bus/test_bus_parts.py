@@ -22,7 +22,7 @@ async def test_a_consumer_that_breaks_ends_its_process(bus_server: BusServer, mo
     ended = asyncio.Event()
     orchestrator = await bus_server.connect(Service.CALL_ORCHESTRATOR, on_closed=ended.set)
 
-    async def broken(self: object, subscription: object) -> list[object]:
+    async def broken(self: object, subscription: object, most: int) -> list[object]:
         raise RuntimeError("broken")
 
     monkeypatch.setattr("switchboard.bus.consumer.ConsumerLoop._fetch", broken)

@@ -7,7 +7,7 @@ import uuid
 
 import nats.errors
 import pytest
-from fleet.bus_fixtures import BusServer
+from fleet.bus_fixtures import BusServer, new_tenant
 from switchboard.bus import Bus, Call
 from switchboard.contracts import calls, tenants
 from switchboard.contracts.base import Empty, Service
@@ -15,12 +15,6 @@ from switchboard.errors import Conflict, NoResponder, NotFound, Unavailable
 from switchboard.sealed import Sealed
 
 pytestmark = pytest.mark.integration
-
-
-async def new_tenant(bus: Bus) -> uuid.UUID:
-    tenant_id = bus.ids.new()
-    await bus.keyring.publish(tenant_id, bus.keyring.create(tenant_id))
-    return tenant_id
 
 
 async def gone(bus_server: BusServer, *buses: Bus) -> None:

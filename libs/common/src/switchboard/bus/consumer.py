@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -45,7 +46,9 @@ AWAY_DELAYS: tuple[float, ...] = (0.1, 0.3, 1.0)
 AWAY_SECONDS = 300.0
 """How long one delivery is tried in hand: an outage of half an hour buries nothing."""
 
-BATCH = 32
+IN_HAND = 32
+"""Messages that one process has taken of one durable and not yet answered."""
+
 FETCH_SECONDS = 5.0
 DEAD_REASON = "Switchboard-Dead-Reason"
 DEAD_SUBJECT = "Switchboard-Dead-Subject"
@@ -65,7 +68,11 @@ Handler = Callable[[Any, Delivery], Awaitable[None]]
 
 
 class ConsumerLoop:
-    """Pulls one durable and runs its handlers; messages of one entity one after the other, entities side by side."""
+    """Pulls one durable and runs its handlers; messages of one entity one after the other, entities side by side.
+
+    What one entity's handler does, or fails to do, holds up that entity and nobody else, until :data:`IN_HAND` messages
+    are in hand.
+    """
 
     def __init__(
         self,
@@ -81,19 +88,31 @@ class ConsumerLoop:
         self._handlers = handlers
         self._keyring = keyring
         self._stopping = asyncio.Event()
+        self._freed = asyncio.Event()
+        self._lanes: dict[str, deque[Msg]] = {}
+        self._in_hand: dict[int, Msg] = {}
 
     def stop(self) -> None:
         """Fetch no more; what is in hand is finished."""
         self._stopping.set()
+        self._freed.set()
 
     async def run(self) -> None:
-        """Until :meth:`stop`. Outages of the broker are waited out."""
+        """Until :meth:`stop`, and then until what is in hand is done. Outages of the broker are waited out."""
+        keeping = asyncio.create_task(self._keep_alive(), name=f"in progress {self._durable}")
+        try:
+            async with asyncio.TaskGroup() as lanes:
+                await self._take(lanes)
+        finally:
+            keeping.cancel()
+
+    async def _take(self, lanes: asyncio.TaskGroup) -> None:
         subscription: JetStreamContext.PullSubscription | None = None
-        while not self._stopping.is_set():
+        while (room := await self._room()) > 0:
             try:
                 if subscription is None:
                     subscription = await self._js.pull_subscribe_bind(self._durable, self._stream)
-                messages = await self._fetch(subscription)
+                messages = await self._fetch(subscription, room)
             except (NatsTimeoutError, TimeoutError):  # nothing came; before OSError, whose subclass TimeoutError is
                 continue
             except (NatsError, OSError) as error:
@@ -103,11 +122,19 @@ class ConsumerLoop:
                 subscription = None
                 await self._pause(1.0)
                 continue
-            await self._handle_batch(messages)
+            for msg in messages:
+                self._line_up(msg, lanes)
 
-    async def _fetch(self, subscription: JetStreamContext.PullSubscription) -> list[Msg]:
-        """The next batch, or nothing as soon as a stop is asked for."""
-        fetch = asyncio.ensure_future(subscription.fetch(BATCH, timeout=FETCH_SECONDS))
+    async def _room(self) -> int:
+        """How many more messages may be taken, once it is at least one; 0 when a stop is asked for."""
+        while len(self._in_hand) >= IN_HAND and not self._stopping.is_set():
+            self._freed.clear()
+            await self._freed.wait()
+        return 0 if self._stopping.is_set() else IN_HAND - len(self._in_hand)
+
+    async def _fetch(self, subscription: JetStreamContext.PullSubscription, most: int) -> list[Msg]:
+        """The next messages, or nothing as soon as a stop is asked for."""
+        fetch = asyncio.ensure_future(subscription.fetch(most, timeout=FETCH_SECONDS))
         stop = asyncio.ensure_future(self._stopping.wait())
         try:
             await asyncio.wait({fetch, stop}, return_when=asyncio.FIRST_COMPLETED)
@@ -126,17 +153,31 @@ class ConsumerLoop:
             async with asyncio.timeout(seconds):
                 await self._stopping.wait()
 
-    async def _handle_batch(self, messages: list[Msg]) -> None:
-        by_entity: dict[str, list[Msg]] = {}
-        for msg in messages:
-            by_entity.setdefault(msg.subject.rpartition(".")[0], []).append(msg)
-        async with asyncio.TaskGroup() as group:
-            for queue in by_entity.values():
-                group.create_task(self._handle_in_order(queue))
+    def _line_up(self, msg: Msg, lanes: asyncio.TaskGroup) -> None:
+        self._in_hand[id(msg)] = msg
+        entity = msg.subject.rpartition(".")[0]
+        if entity in self._lanes:
+            self._lanes[entity].append(msg)
+            return
+        self._lanes[entity] = deque([msg])
+        lanes.create_task(self._run_lane(entity))
 
-    async def _handle_in_order(self, queue: list[Msg]) -> None:
-        for msg in queue:
+    async def _run_lane(self, entity: str) -> None:
+        lane = self._lanes[entity]
+        while lane:
+            msg = lane.popleft()
             await self._handle(msg)
+            del self._in_hand[id(msg)]
+            self._freed.set()
+        del self._lanes[entity]
+
+    async def _keep_alive(self) -> None:
+        """Tell the server that what is in hand, waiting in its lane or in a long handler, is not lost."""
+        while True:
+            await asyncio.sleep(ACK_WAIT_SECONDS / 3)
+            for msg in list(self._in_hand.values()):
+                with suppress(NatsError, OSError):
+                    await msg.in_progress()
 
     async def _handle(self, msg: Msg) -> None:
         headers: Mapping[str, str] = msg.headers or {}
@@ -147,7 +188,6 @@ class ConsumerLoop:
             # A message that kills its process never reaches the lines below; its count does.
             await self._bury(msg, headers, "tries-used-up", attempt)
             return
-        heartbeat = asyncio.create_task(_keep_alive(msg))
         outcome = "ok"
         with remote_span(
             f"process {label}",
@@ -157,12 +197,12 @@ class ConsumerLoop:
         ):
             try:
                 await self._patiently(msg, headers, name, attempt)
-                await msg.ack()
             except Exception as error:
                 outcome = error.code if isinstance(error, SwitchboardError) else "internal"
                 await self._failed(msg, headers, error, attempt)
+            else:
+                await self._acknowledge(msg)
             finally:
-                heartbeat.cancel()
                 metrics.consumed.labels(label, outcome).inc()
 
     async def _patiently(self, msg: Msg, headers: Mapping[str, str], name: str, attempt: int) -> None:
@@ -179,6 +219,13 @@ class ConsumerLoop:
                 if tried == 0:
                     _log.warning("delivery waits", durable=self._durable, reason=error.code, attempt=attempt)
                 await self._pause(AWAY_DELAYS[min(tried, len(AWAY_DELAYS) - 1)])
+
+    async def _acknowledge(self, msg: Msg) -> None:
+        """The work is done: an acknowledgement that can't be sent is no failure of it. The message comes again."""
+        try:
+            await msg.ack()
+        except (NatsError, OSError) as error:
+            _log.warning("not acknowledged", durable=self._durable, error=type(error).__name__)
 
     async def _dispatch(self, msg: Msg, headers: Mapping[str, str], name: str, attempt: int) -> None:
         model = FACTS_BY_CONTRACT.get(name)
@@ -203,7 +250,7 @@ class ConsumerLoop:
             await self._bury(msg, headers, reason, attempt)
             return
         _log.warning("delivery failed", durable=self._durable, reason=reason, attempt=attempt, exc_info=error)
-        with suppress(NatsError):
+        with suppress(NatsError, OSError):
             await msg.nak(delay=RETRY_DELAYS[attempt - 1])
 
     async def _bury(self, msg: Msg, headers: Mapping[str, str], reason: str, attempt: int) -> None:
@@ -211,8 +258,10 @@ class ConsumerLoop:
         # Nats-* headers must not travel: Nats-Expected-Stream alone would make the copy fail for ever.
         kept = {key: value for key, value in headers.items() if not key.startswith("Nats-")}
         kept |= {DEAD_REASON: reason, DEAD_SUBJECT: msg.subject, DEAD_TRIES: str(attempt)}
-        original = headers.get(MESSAGE_ID, "")
-        kept[BROKER_ID] = f"dead-{self._durable}-{original or f'{self._stream}-{msg.metadata.sequence.stream}'}"
+        # With the sequence: a message that was replayed and fails again soon has the same id, and the broker would take its
+        # second burial for a copy of the first, which replay has removed.
+        stored = f"{self._stream}-{msg.metadata.sequence.stream}"
+        kept[BROKER_ID] = f"dead-{self._durable}-{stored}-{headers.get(MESSAGE_ID, '')}"
         try:
             tenant_id = parse_fact(msg.subject).tenant_id
         except SwitchboardError:
@@ -222,13 +271,5 @@ class ConsumerLoop:
             await msg.ack()
         except (NatsError, OSError):
             _log.exception("could not write a dead letter", durable=self._durable)
-            with suppress(NatsError):
+            with suppress(NatsError, OSError):
                 await msg.nak(delay=RETRY_DELAYS[-1])
-
-
-async def _keep_alive(msg: Msg) -> None:
-    """Tell the server that a long handler is still at work."""
-    while True:
-        await asyncio.sleep(ACK_WAIT_SECONDS / 3)
-        with suppress(NatsError):
-            await msg.in_progress()

@@ -9,8 +9,10 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import sys
 from dataclasses import asdict, dataclass
 
+import structlog
 from nats.aio.client import Client
 from nats.js.api import RawStreamMsg
 from nats.js.errors import NotFoundError
@@ -114,6 +116,8 @@ def main() -> None:
     commands.add_parser("list", help="the newest dead letters").add_argument("--limit", type=int, default=100)
     commands.add_parser("show", help="one dead letter's envelope").add_argument("sequence", type=int)
     commands.add_parser("replay", help="send one again, then remove it").add_argument("sequence", type=int)
+    # What is printed is for other programs too: logs don't stand between.
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     try:
         asyncio.run(run(parser.parse_args()))
     except SwitchboardError as error:

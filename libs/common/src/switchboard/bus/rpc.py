@@ -177,11 +177,11 @@ class Server:
                 await self._reply(msg, payload, headers, name)
             except SwitchboardError as error:
                 outcome = error.code
-                await _respond_error(msg, error)
+                await self._refuse(msg, error, headers, name)
             except Exception as error:  # the border: whatever it was, the caller is told, and the log has the trace
                 outcome = "internal"
                 _log.exception("rpc handler failed", contract=name, error=type(error).__name__)
-                await _respond_error(msg, as_public(error))
+                await self._refuse(msg, as_public(error), headers, name)
             finally:
                 metrics.served.labels(name, outcome).inc()
                 metrics.served_seconds.labels(name).observe(self._clock.monotonic() - started)
@@ -189,7 +189,9 @@ class Server:
     async def _answer(self, msg: Msg, headers: Mapping[str, str], name: str) -> bytes:
         if headers.get(CONTRACT) != name:
             raise InvalidInput(f"this method speaks {name}")
-        deadline = int(headers.get(DEADLINE, "0")) / 1000
+        deadline = _deadline_of(headers)
+        if deadline is None:
+            raise InvalidInput("the envelope names no deadline")
         left = deadline - self._clock.now().timestamp()
         if left <= 0:
             # Its caller has given up; doing the work now could only surprise somebody.
@@ -217,10 +219,28 @@ class Server:
             raise DeadlineExceeded(f"{name} took longer than its caller waits") from None
 
     async def _reply(self, msg: Msg, payload: bytes, headers: Mapping[str, str], name: str) -> None:
-        if int(headers.get(DEADLINE, "0")) / 1000 < self._clock.now().timestamp():
+        if not self._is_late(headers, name):
+            await msg.respond(payload)
+
+    async def _refuse(self, msg: Msg, error: SwitchboardError, headers: Mapping[str, str], name: str) -> None:
+        if not self._is_late(headers, name):
+            await _respond_error(msg, error)
+
+    def _is_late(self, headers: Mapping[str, str], name: str) -> bool:
+        """Whether nobody waits for a reply any more; counted."""
+        deadline = _deadline_of(headers)
+        late = deadline is not None and deadline <= self._clock.now().timestamp()
+        if late:
             metrics.late_replies.labels(name).inc()
-            return
-        await msg.respond(payload)
+        return late
+
+
+def _deadline_of(headers: Mapping[str, str]) -> float | None:
+    """Unix seconds; ``None`` when the envelope has none that can be read."""
+    try:
+        return int(headers[DEADLINE]) / 1000
+    except (KeyError, ValueError):
+        return None
 
 
 async def _respond_error(msg: Msg, error: SwitchboardError) -> None:

@@ -52,12 +52,13 @@ BEGIN
   WHERE seq = ANY (p_failed);
 END"""
 
+# By when they were sent, not by when they were written: a row may have waited longer than what was lost.
 _REQUEUE = """
 DECLARE touched bigint;
 BEGIN
   PERFORM pg_advisory_xact_lock(hashtextextended('{schema}.outbox', 0));
   UPDATE {schema}.outbox SET sent_at = NULL, attempts = 0, next_attempt_at = clock_timestamp()
-  WHERE created_at >= p_since AND sent_at IS NOT NULL;
+  WHERE sent_at >= p_since;
   GET DIAGNOSTICS touched = ROW_COUNT;
   RETURN touched;
 END"""
@@ -126,6 +127,12 @@ def inbox_sql(schema: str) -> str:
     """Table and function of :mod:`switchboard.inbox`."""
     prune = _function(schema, "inbox_prune(p_keep interval)", "bigint", "inbox_prune(interval)", _PRUNE_INBOX)
     return _filled(_INBOX, schema) + tenant_table(schema, "inbox", grants="SELECT, INSERT") + prune
+
+
+def requeue_by_sending_time(schema: str) -> str:
+    """For databases whose ``outbox_requeue`` still went by the time of writing."""
+    head, result, signature, body = next(parts for parts in _OUTBOX_FUNCTIONS if parts[0].startswith("outbox_requeue"))
+    return f"DROP FUNCTION {schema}.{signature};" + _function(schema, head, result, signature, body)
 
 
 def _function(schema: str, head: str, result: str, signature: str, body: str) -> str:
