@@ -38,6 +38,7 @@ install_packages() {
   need baresip-core "the SIP phone that places the demo's call" has_baresip
   need ca-certificates "checks the servers that things are downloaded from" test -e /etc/ssl/certs/ca-certificates.crt
   if [ "${1:-}" = tests ]; then
+    need strace "counts nats-server's fsyncs: acknowledged means on disk (for tests only; it must be allowed to trace)" have strace
     need chromium "opens the page of a demo call in a test (for tests only)" have chromium
   fi
   if [ -z "$python" ]; then
