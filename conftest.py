@@ -1,3 +1,9 @@
 """Real servers for the integration tests of every package."""
 
-pytest_plugins = ["fleet.fixtures", "fleet.bus_fixtures", "fleet.e2e", "switchboard.testing.fixtures"]
+pytest_plugins = [
+    "fleet.fixtures",
+    "fleet.bus_fixtures",
+    "fleet.proofs.outboxes",
+    "fleet.e2e",
+    "switchboard.testing.fixtures",
+]

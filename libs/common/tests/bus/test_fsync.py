@@ -61,8 +61,8 @@ async def publish_and_cut(bus_server: BusServer) -> list[UUID]:
     await asyncio.gather(*(speak(agent, tenant_id, acknowledged, PUBLISHES // AT_ONCE) for _ in range(AT_ONCE)))
     tracer = bus_server.host.supervisor.pid_of("nats")
     os.kill(child_of(tracer), signal.SIGKILL)
-    async with asyncio.timeout(30):
-        while Path(f"/proc/{tracer}").exists():  # it writes the last lines, then ends as what it traced
+    async with asyncio.timeout(30):  # it writes the last lines, then ends as what it traced
+        while any(each.pid == tracer and each.state == "ready" for each in bus_server.host.supervisor.status()):
             await asyncio.sleep(0.01)
     return acknowledged
 

@@ -174,7 +174,14 @@ class Bus:
                 raise InvalidInput(f"{self._service} is not a consumer of {fact.contract()}")
             by_domain.setdefault(fact.domain, {})[fact] = handler
         for domain, chosen in by_domain.items():
-            loop = ConsumerLoop(self._js, STREAM_OF[domain], durable(self._service, domain), chosen, self.keyring)
+            loop = ConsumerLoop(
+                self._js,
+                STREAM_OF[domain],
+                durable(self._service, domain),
+                chosen,
+                self.keyring,
+                lambda: int(self._client.stats["reconnects"]),
+            )
             self._loops.append(loop)
             task = asyncio.create_task(loop.run(), name=f"consume {domain}")
             task.add_done_callback(self._consuming_ended)

@@ -81,7 +81,10 @@ class ConsumerLoop:
         durable: str,
         handlers: Mapping[type[Fact], Handler],
         keyring: Keyring,
+        connection: Callable[[], int] = lambda: 0,
     ) -> None:
+        """``connection`` counts the connections that there have been to the broker."""
+        self._connection = connection
         self._js = js
         self._stream = stream
         self._durable = durable
@@ -90,7 +93,7 @@ class ConsumerLoop:
         self._stopping = asyncio.Event()
         self._freed = asyncio.Event()
         self._lanes: dict[str, deque[Msg]] = {}
-        self._in_hand: dict[int, Msg] = {}
+        self._in_hand: dict[int, tuple[Msg, int]] = {}
 
     def stop(self) -> None:
         """Fetch no more; what is in hand is finished."""
@@ -154,7 +157,7 @@ class ConsumerLoop:
                 await self._stopping.wait()
 
     def _line_up(self, msg: Msg, lanes: asyncio.TaskGroup) -> None:
-        self._in_hand[id(msg)] = msg
+        self._in_hand[id(msg)] = (msg, self._connection())
         entity = msg.subject.rpartition(".")[0]
         if entity in self._lanes:
             self._lanes[entity].append(msg)
@@ -175,9 +178,23 @@ class ConsumerLoop:
         """Tell the server that what is in hand, waiting in its lane or in a long handler, is not lost."""
         while True:
             await asyncio.sleep(ACK_WAIT_SECONDS / 3)
-            for msg in list(self._in_hand.values()):
-                with suppress(NatsError, OSError):
-                    await msg.in_progress()
+            for msg, _ in list(self._in_hand.values()):
+                if self._answerable(msg):
+                    with suppress(NatsError, OSError):
+                        await msg.in_progress()
+
+    def _answerable(self, msg: Msg) -> bool:
+        """Whether an answer would be about this message.
+
+        Answers name a sequence number, and a broker that came back with an older store has given it to another message:
+        that one would be lost. What came over an earlier connection is not answered, and comes again.
+        """
+        return self._in_hand[id(msg)][1] == self._connection()
+
+    async def _nak(self, msg: Msg, delay: float) -> None:
+        if self._answerable(msg):
+            with suppress(NatsError, OSError):
+                await msg.nak(delay=delay)
 
     async def _handle(self, msg: Msg) -> None:
         headers: Mapping[str, str] = msg.headers or {}
@@ -222,6 +239,8 @@ class ConsumerLoop:
 
     async def _acknowledge(self, msg: Msg) -> None:
         """The work is done: an acknowledgement that can't be sent is no failure of it. The message comes again."""
+        if not self._answerable(msg):
+            return
         try:
             await msg.ack()
         except (NatsError, OSError) as error:
@@ -250,8 +269,7 @@ class ConsumerLoop:
             await self._bury(msg, headers, reason, attempt)
             return
         _log.warning("delivery failed", durable=self._durable, reason=reason, attempt=attempt, exc_info=error)
-        with suppress(NatsError, OSError):
-            await msg.nak(delay=RETRY_DELAYS[attempt - 1])
+        await self._nak(msg, RETRY_DELAYS[attempt - 1])
 
     async def _bury(self, msg: Msg, headers: Mapping[str, str], reason: str, attempt: int) -> None:
         """Copy to the dead letters, then acknowledge. When the copy fails, the message comes again after a while."""
@@ -268,8 +286,8 @@ class ConsumerLoop:
             tenant_id = None
         try:
             await self._js.publish(dead_letter(tenant_id, self._durable), msg.data, headers=kept, timeout=5.0)
-            await msg.ack()
         except (NatsError, OSError):
             _log.exception("could not write a dead letter", durable=self._durable)
-            with suppress(NatsError, OSError):
-                await msg.nak(delay=RETRY_DELAYS[-1])
+            await self._nak(msg, RETRY_DELAYS[-1])
+        else:
+            await self._acknowledge(msg)
