@@ -51,6 +51,10 @@ class HostedSupervisor:
         """Stops in good order; its exit code."""
         return await self._run_from_loop(self.supervisor.stop(name))
 
+    async def aended(self, name: str) -> int:
+        """Waits until it has ended by itself; its exit code."""
+        return await self._run_from_loop(self.supervisor.ended(name))
+
     async def arevive(self, name: str) -> None:
         """Starts it again after `akill` or `astop`, waits until ready."""
         await self._run_from_loop(self.supervisor.revive(name))

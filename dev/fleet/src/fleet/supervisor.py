@@ -218,6 +218,10 @@ class Supervisor:
         self._on_event(Event(name, "stopped"))
         return code
 
+    async def ended(self, name: str) -> int:
+        """Waits until a process has ended, by itself or not; its exit code."""
+        return await asyncio.shield(self._running[name].exited)
+
     async def kill(self, name: str, number: signal.Signals = signal.SIGKILL) -> None:
         """Kills one process on purpose (it doesn't count as died) and waits for its end; `revive` starts it again."""
         process = self._running[name]

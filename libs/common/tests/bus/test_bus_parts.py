@@ -51,3 +51,21 @@ async def test_a_bucket_compares_before_it_sets(bus_server: BusServer) -> None:
 
 def test_the_last_delay_is_the_longest() -> None:
     assert list(RETRY_DELAYS) == sorted(RETRY_DELAYS)
+
+
+async def test_after_a_flush_the_server_knows_every_subscription(bus_server: BusServer) -> None:
+    """What was asked for just before is in force, however full the client's own buffer was."""
+    gateway = await bus_server.connect(Service.API_GATEWAY)
+    agent = await bus_server.connect(Service.VOICE_AGENT)
+    live = f"live.{uuid.uuid4().hex}.{uuid.uuid4().hex}.state"
+    for _ in range(50):
+        heard = asyncio.Event()
+
+        async def hear(_: object, heard: asyncio.Event = heard) -> None:
+            heard.set()
+
+        subscription = await gateway._client.subscribe(live, cb=hear)
+        await gateway.flush()
+        await agent._client.publish(live, b"{}")
+        await asyncio.wait_for(heard.wait(), 10)
+        await subscription.unsubscribe()

@@ -14,6 +14,7 @@ from uuid import UUID
 
 import pytest
 from fleet.bus_fixtures import BusServer, new_tenant
+from fleet.proofs import PATIENCE_SECONDS
 from switchboard.bus import Bus, Delivery
 from switchboard.bus.permissions import TOPOLOGY_USER
 from switchboard.contracts.base import Service
@@ -53,7 +54,7 @@ class Command:
         return [json.loads(line) for line in done.stdout.splitlines()]
 
     async def first(self) -> dict[str, Any]:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             while not (found := await self.listed()):
                 await asyncio.sleep(0.1)
         return found[0]
@@ -108,7 +109,7 @@ async def test_poison_delays_nobody_and_comes_back_by_command(
     for call_id in others:
         await agent.publish_fact(turn(tenant_id, call_id, 1))
     # The poison's second try waits for all of them: were they behind it, nobody would ever go on.
-    await asyncio.wait_for(handler.until_handled(len(others)), 30)
+    await asyncio.wait_for(handler.until_handled(len(others)), PATIENCE_SECONDS)
 
     letter = await command.first()
     assert handler.tries == list(range(1, TRIES + 1))
@@ -125,7 +126,7 @@ async def test_poison_delays_nobody_and_comes_back_by_command(
 
     handler.broken = False
     await replay(command, again)
-    await asyncio.wait_for(handler.until_handled(len(others) + 1), 30)
+    await asyncio.wait_for(handler.until_handled(len(others) + 1), PATIENCE_SECONDS)
     assert handler.handled[-1] == (poison, 1)
     assert await command.listed() == []
 

@@ -14,6 +14,7 @@ from uuid import UUID
 import asyncpg
 import pytest
 from fleet.bus_fixtures import BusServer, new_tenant
+from fleet.proofs import PATIENCE_SECONDS
 from fleet.proofs.awaits import MOMENTS, stepped
 from fleet.proofs.mortal import CONSUMER, Effect
 from switchboard.bus import Bus
@@ -129,7 +130,7 @@ async def effects(admin: asyncpg.Connection[asyncpg.Record]) -> Counter[UUID]:
 
 async def until_answered(bus_server: BusServer) -> None:
     """Everything in the stream has been delivered and acknowledged."""
-    async with bus_server.topology() as client, asyncio.timeout(90):
+    async with bus_server.topology() as client, asyncio.timeout(PATIENCE_SECONDS):
         while True:
             info = await client.jetstream().consumer_info("CALLS", CONSUMER)
             if info.num_pending == 0 and info.num_ack_pending == 0:

@@ -15,6 +15,7 @@ import asyncpg
 import pytest
 import pytest_asyncio
 from fleet.bus_fixtures import BusServer, new_tenant
+from fleet.proofs import PATIENCE_SECONDS
 from nats.aio.client import Client
 from switchboard.bus import Bus, Delivery
 from switchboard.bus.envelope import MESSAGE_ID
@@ -130,7 +131,7 @@ async def test_nothing_acknowledged_is_lost_by_kills_under_load(
         assert not missing, f"{len(missing)} of {len(ledger.acknowledged)} acknowledged facts are lost"
         assert set(in_stream.values()) == {1}
 
-        async with asyncio.timeout(90):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             while await effects.fetchval("SELECT count(DISTINCT message_id) FROM public.effects") < len(in_stream):
                 await asyncio.sleep(0.1)
     happened = Counter(row["message_id"] for row in await effects.fetch("SELECT message_id FROM public.effects"))

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 
 import pytest
 from fleet.bus_fixtures import BusServer, new_tenant
+from fleet.proofs import PATIENCE_SECONDS
 from prometheus_client import REGISTRY
 from switchboard.bus import Call
 from switchboard.bus.connection import connect
@@ -39,7 +40,7 @@ def counted() -> float:
 
 
 async def counted_since(before: float) -> float:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while counted() == before:
             await asyncio.sleep(0.01)
     return counted() - before

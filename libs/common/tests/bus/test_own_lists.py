@@ -12,6 +12,7 @@ import nats
 import pytest
 from fleet.bus_fixtures import BusServer
 from nats.aio.client import Client
+from switchboard.bus.connection import flush
 from switchboard.contracts.base import Service
 from switchboard.contracts.catalogue import COMMANDS, FACTS, LIVES, RPCS
 
@@ -85,7 +86,7 @@ def subscribing() -> Expected:
 
 async def refused_of(client: Client, refused: list[str], verb: str, subjects: Iterable[str]) -> set[str]:
     """Which of ``subjects`` the server refused; its errors come before its answer to the flush."""
-    await client.flush(timeout=10)
+    await flush(client, 10)
     found = set()
     for text in refused:
         match = re.search(rf'permissions violation for {verb} (?:to )?"([^"]+)"', text, re.IGNORECASE)

@@ -13,6 +13,7 @@ from uuid import UUID
 
 import pytest
 from fleet.bus_fixtures import BusServer, new_tenant
+from fleet.proofs import PATIENCE_SECONDS
 from fleet.proofs.outboxes import Journey
 from switchboard.bus import Bus, Delivery
 from switchboard.contracts.base import Service
@@ -42,17 +43,18 @@ async def stream_length(journey: Journey) -> int:
 
 
 async def until_length(journey: Journey, length: int) -> None:
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while await stream_length(journey) < length:
             await asyncio.sleep(0.05)
 
 
 async def test_a_store_rolled_back_heals_from_the_outboxes(journey: Journey) -> None:
     """A copy of the store is taken while the server stands still (SIGSTOP), the fleet goes on for a while, the server is
-    killed and started on the copy. Sent again, every fact is in the stream once more and every effect has happened once:
-    those that the consumer had before, those that it had not (it rested), and one whose row had waited in the outbox since
-    before the copy. Sequence numbers were given a second time meanwhile; nobody minds."""
+    killed and started on the copy. All is sent again, with it much that the broker still has: every fact is in the stream
+    once and every effect has happened once, those that the consumer had before, those that it had not (it rested), and one
+    whose row had waited in the outbox since before the copy."""
     host = journey.bus_server.host
+    began = datetime.now(UTC)
     store, copy = host.folder / "nats" / "jetstream", host.folder / "copy"
     calls = [journey.orchestrator.ids.new() for _ in range(CALLS)]
     await host.astart(journey.relay("relay"))
@@ -65,7 +67,6 @@ async def test_a_store_rolled_back_heals_from_the_outboxes(journey: Journey) -> 
     pid = host.supervisor.pid_of("nats")
     os.kill(pid, signal.SIGSTOP)
     shutil.copytree(store, copy)
-    copied_at = datetime.now(UTC)
     os.kill(pid, signal.SIGCONT)
 
     await host.arevive("relay")
@@ -85,7 +86,7 @@ async def test_a_store_rolled_back_heals_from_the_outboxes(journey: Journey) -> 
     assert await stream_length(journey) == CALLS * BEFORE
 
     await host.arevive("relay")
-    print(await heal(journey, copied_at), end="")  # noqa: T201
+    print(await heal(journey, began), end="")  # noqa: T201
     await journey.consume()
     await journey.until_seen(everything)
     assert await stream_length(journey) == everything
@@ -129,24 +130,24 @@ async def test_an_answer_about_a_lost_message_is_not_taken_for_one_about_its_suc
     await host.arevive("nats")
     orchestrator.consume({CallEnded: take})
     await publish(agent, ended(tenant_id, lost))
-    await asyncio.wait_for(begun[lost].wait(), 20)
+    await asyncio.wait_for(begun[lost].wait(), PATIENCE_SECONDS)
     await host.akill("nats")
     shutil.rmtree(store)
     (host.folder / "copy").rename(store)
     await host.arevive("nats")
     await publish(agent, ended(tenant_id, successor))
-    await asyncio.wait_for(begun[successor].wait(), 20)
+    await asyncio.wait_for(begun[successor].wait(), PATIENCE_SECONDS)
 
     go_on[lost].set()
     await asyncio.wait_for(lost_done.wait(), 10)
     await orchestrator.flush()
     go_on[successor].set()
-    await asyncio.wait_for(handled.wait(), 20)
+    await asyncio.wait_for(handled.wait(), PATIENCE_SECONDS)
 
 
 async def publish(agent: Bus, fact: CallEnded) -> None:
     message_id = agent.ids.new()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while True:
             try:
                 return await agent.publish_fact(fact, message_id)

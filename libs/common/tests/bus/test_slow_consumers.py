@@ -8,6 +8,7 @@ from uuid import UUID
 
 import pytest
 from fleet.bus_fixtures import BusServer, new_tenant
+from fleet.proofs import PATIENCE_SECONDS
 from switchboard.bus import Delivery
 from switchboard.bus.consumer import IN_HAND
 from switchboard.contracts.base import Service
@@ -42,9 +43,9 @@ async def test_a_service_that_stands_still_slows_no_other_service(bus_server: Bu
     tenant_svc.consume({ConfigurationPublished: take})
     for version in range(1, MORE_THAN_MAY_BE_UNANSWERED + 1):
         await tenant_svc.publish_fact(ConfigurationPublished(tenant_id=tenant_id, at=NOW, version=version))
-    await asyncio.wait_for(stuck.wait(), 20)
+    await asyncio.wait_for(stuck.wait(), PATIENCE_SECONDS)
     try:
-        await asyncio.wait_for(done.wait(), 60)
+        await asyncio.wait_for(done.wait(), PATIENCE_SECONDS)
     finally:
         go_on.set()
 
@@ -80,14 +81,14 @@ async def test_a_call_whose_handler_stands_still_slows_no_other_call(bus_server:
 
     orchestrator.consume({CallEnded: take})
     await agent.publish_fact(ended(tenant_id, slow_call, 1))
-    await asyncio.wait_for(begun.wait(), 20)
+    await asyncio.wait_for(begun.wait(), PATIENCE_SECONDS)
     await agent.publish_fact(ended(tenant_id, slow_call, 2))
     for _ in range(3 * IN_HAND):
         await agent.publish_fact(ended(tenant_id, agent.ids.new(), 1))
     try:
-        await asyncio.wait_for(others_done.wait(), 30)
+        await asyncio.wait_for(others_done.wait(), PATIENCE_SECONDS)
         assert of_slow_call == [1]
     finally:
         go_on.set()
-    await asyncio.wait_for(all_done.wait(), 20)
+    await asyncio.wait_for(all_done.wait(), PATIENCE_SECONDS)
     assert of_slow_call == [1, 2]

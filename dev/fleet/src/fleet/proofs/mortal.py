@@ -55,7 +55,7 @@ async def consume(settings: Settings, target: UUID, at: int, moment: Moment) -> 
         if not done.done():
             done.set_result(last)
 
-    ConsumerLoop._handle = mortal_way  # type: ignore[method-assign]
+    setattr(ConsumerLoop, "_handle", mortal_way)  # noqa: B010 - a plain assignment is no method to mypy
     bus = await Bus.connect(settings.nats, settings.sealing, Service.CALL_ORCHESTRATOR)
     async with Database.open(settings.database, name="mortal") as db:
         bus.consume({TurnRecorded: Effect(db, bus)})

@@ -26,6 +26,7 @@ from switchboard.testing.database import MigratedDatabase
 
 from fleet.bus_fixtures import BusServer, new_tenant
 from fleet.process import ProcessSpec
+from fleet.proofs import PATIENCE_SECONDS
 
 NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 CONSUMER = "rag-svc-calls"
@@ -75,8 +76,8 @@ class Journey:
         for place in places:
             await self.say(call_id, place)
 
-    async def until_seen(self, count: int, seconds: float = 60.0) -> None:
-        async with asyncio.timeout(seconds):
+    async def until_seen(self, count: int) -> None:
+        async with asyncio.timeout(PATIENCE_SECONDS):
             while sum(len(places) for places in self.seen.values()) < count:
                 self.arrived.clear()
                 await self.arrived.wait()

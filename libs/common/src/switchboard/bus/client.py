@@ -17,7 +17,7 @@ from opentelemetry.trace import SpanKind
 
 from switchboard import subjects
 from switchboard.bus import deadletters, metrics, rpc
-from switchboard.bus.connection import LateClient, establish
+from switchboard.bus.connection import LateClient, establish, flush
 from switchboard.bus.consumer import ConsumerLoop
 from switchboard.bus.consumer import Handler as FactHandler
 from switchboard.bus.envelope import BROKER_ID, CONTRACT, Message, decode, encode_fact, encode_live
@@ -338,7 +338,7 @@ class Bus:
         """Wait until the server has processed everything sent so far, subscriptions included; ``Unavailable`` when
         it does not answer."""
         try:
-            await self._client.flush(timeout=FLUSH_SECONDS)
+            await flush(self._client, FLUSH_SECONDS)
         except (NatsError, TimeoutError, OSError) as error:
             raise Unavailable("the bus is away") from error
 
