@@ -2,7 +2,7 @@
 # Every target first runs the set-up, which takes no time when there is nothing to do.
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: bench-offline-stt bench-offline-answers help setup test-setup demo up down status logs call test lint types unit integration e2e prove lock
+.PHONY: bench-offline-stt bench-offline-answers help setup test-setup demo up down status logs call test lint types unit integration e2e prove mutants lock
 
 python := .venv/bin/python
 fleet := $(python) -m fleet
@@ -59,9 +59,14 @@ integration: test-setup ## tests against real PostgreSQL, NATS, Redis and LiveKi
 e2e: setup ## tests of the whole fleet through its public faces
 	@.venv/bin/pytest -q -m e2e
 
-prove: setup ## the long forms of what CI runs shortly: ten runs of two clinics at once, 2,000 mutated SIP messages
+prove: test-setup ## the long forms of what CI runs shortly: two clinics at once, mutated SIP messages, the bus (20 kills, 60 s lost)
 	@TWO_CLINICS_RUNS=10 .venv/bin/pytest -q -s tests/e2e/test_two_clinics.py
 	@SIP_MUTATIONS=2000 .venv/bin/pytest -q -m integration dev/sip-node/tests/test_contract_mutated.py
+	@BUS_KILLS=20 BUS_PUBLISHES=1000 BUS_ROLLBACK_SECONDS=60 BUS_RELAY_KILLS=10 BUS_PATIENCE_S=240 \
+		.venv/bin/pytest -q -s -m integration --timeout=900 libs/common/tests/bus dev/fleet/tests/test_closed_bus.py
+
+mutants: test-setup ## remove the lines that keep the bus's promises, one after the other: which test notices? (PROMISE="poison")
+	@$(python) -m fleet.mutants $(PROMISE)
 
 test: test-setup lint types ## lint, types, and all tests
 	@.venv/bin/pytest -q -m unit

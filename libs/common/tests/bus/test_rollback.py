@@ -50,9 +50,9 @@ async def until_length(journey: Journey, length: int) -> None:
 
 async def test_a_store_rolled_back_heals_from_the_outboxes(journey: Journey) -> None:
     """A copy of the store is taken while the server stands still (SIGSTOP), the fleet goes on for a while, the server is
-    killed and started on the copy. All is sent again, with it much that the broker still has: every fact is in the stream
-    once and every effect has happened once, those that the consumer had before, those that it had not (it rested), and one
-    whose row had waited in the outbox since before the copy."""
+    killed and started on the copy. What was sent since is sent again, then much more that the broker still has: every fact
+    is in the stream once and every effect has happened once, those that the consumer had before, those that it had not (it
+    rested), and one whose row had waited in the outbox since before the copy."""
     host = journey.bus_server.host
     began = datetime.now(UTC)
     store, copy = host.folder / "nats" / "jetstream", host.folder / "copy"
@@ -67,6 +67,7 @@ async def test_a_store_rolled_back_heals_from_the_outboxes(journey: Journey) -> 
     pid = host.supervisor.pid_of("nats")
     os.kill(pid, signal.SIGSTOP)
     shutil.copytree(store, copy)
+    copied_at = datetime.now(UTC)
     os.kill(pid, signal.SIGCONT)
 
     await host.arevive("relay")
@@ -86,9 +87,10 @@ async def test_a_store_rolled_back_heals_from_the_outboxes(journey: Journey) -> 
     assert await stream_length(journey) == CALLS * BEFORE
 
     await host.arevive("relay")
-    print(await heal(journey, began), end="")  # noqa: T201
+    print(await heal(journey, copied_at), end="")  # noqa: T201
     await journey.consume()
     await journey.until_seen(everything)
+    print(await heal(journey, began), end="")  # noqa: T201
     assert await stream_length(journey) == everything
     expected = [(1, seq) for seq in range(1, BEFORE + 1)] + [(2, seq) for seq in range(1, AFTER + 1)]
     assert journey.seen == {calls[0]: sorted([*expected, (2, 0)])} | dict.fromkeys(calls[1:], expected)

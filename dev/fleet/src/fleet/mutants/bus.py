@@ -57,7 +57,7 @@ STORE = (
             Edit(
                 "libs/common/src/switchboard/migrate/mailboxes.py",
                 "WHERE sent_at >= p_since;",
-                "WHERE created_at >= p_since + interval '1 second' AND sent_at IS NOT NULL;",
+                "WHERE created_at >= p_since AND sent_at IS NOT NULL;",
             ),
         ),
         _ROLLBACK,
