@@ -2,7 +2,7 @@
 # Every target first runs the set-up, which takes no time when there is nothing to do.
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: bench-offline-stt bench-offline-answers help setup test-setup demo up down status logs call test lint types unit integration e2e prove mutants lock
+.PHONY: contracts bench-offline-stt bench-offline-answers help setup test-setup demo up down status logs call test lint types unit integration e2e prove mutants lock
 
 python := .venv/bin/python
 fleet := $(python) -m fleet
@@ -78,6 +78,10 @@ bench-offline-stt: setup ## word error rate of the offline ear, on clinics that 
 
 bench-offline-answers: setup ## what the offline pipeline answers rightly, wrongly and invents (QUICK=1: a minute)
 	@$(python) -m bench.offline_answers $(if $(QUICK),--quick) $(if $(SEED),--seed $(SEED))
+
+contracts: setup ## write the golden schemas and docs/asyncapi.json; refuses a change that breaks somebody (READERS_FIRST=calls.ended/1)
+	@$(python) -m switchboard.contracts.golden $(if $(READERS_FIRST),--readers-first $(READERS_FIRST)) libs/common/tests/contracts/golden
+	@$(python) -m switchboard.bus.asyncapi docs/asyncapi.json
 
 lock: setup ## compile the pins again after a change to a pyproject.toml
 	@sh tools/lock.sh

@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
 from switchboard.bus import permissions, topology
-from switchboard.contracts import catalogue
+from switchboard.contracts import catalogue, golden
 from switchboard.contracts.base import CallFact, Service
+from switchboard.contracts.calls import CallEnded
 
 pytestmark = pytest.mark.unit
 
 GOLDEN = Path(__file__).parent / "golden"
 
 
-def file_name(contract: str) -> str:
-    return contract.replace("/", "_") + ".json"
-
-
 def test_every_contract_is_as_its_golden_schema_says() -> None:
-    """A change here is a change of what is on the wire: `python -m switchboard.contracts.golden` writes the new ones."""
-    found = {path.name: json.loads(path.read_text()) for path in GOLDEN.glob("*.json")}
-    assert found == {file_name(name): schema for name, schema in catalogue.schemas().items()}
+    """A change here is a change of what is on the wire: `make contracts` writes the new ones, unless somebody breaks."""
+    assert golden.accepted(GOLDEN) == catalogue.schemas(), "run `make contracts` and read the diff"
 
 
 def test_every_fact_has_a_publisher_and_an_own_name() -> None:
@@ -70,3 +65,16 @@ def test_every_consumer_listens_only_to_what_the_catalogue_says() -> None:
         "tenants.*.calls.*.media",
     }
     assert declared[("DOCUMENTS", "ingest-worker-documents")] == {"tenants.*.documents.*.uploaded"}
+
+
+def test_two_versions_of_a_fact_may_stand_side_by_side(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A break is a second class of the same fact with a higher version; the stream's consumer takes both."""
+
+    class CallEndedAgain(CallEnded):
+        contract_version = 2
+
+    monkeypatch.setattr(topology, "FACTS", (*catalogue.FACTS, CallEndedAgain))
+    filters = next(c.filters for c in topology.consumers() if c.durable == "call-orchestrator-calls")
+
+    assert CallEndedAgain.contract() == "calls.ended/2"
+    assert [subject for subject in filters if subject.endswith(".ended")] == ["tenants.*.calls.*.ended"]

@@ -84,12 +84,12 @@ def durable(service: Service, domain: Domain) -> str:
 
 def consumers() -> list[Consumer]:
     """One per service and stream it consumes from, in a fixed order."""
-    filters: dict[tuple[str, str], list[str]] = {}
+    filters: dict[tuple[str, str], set[str]] = {}  # two versions of a fact have one subject
     for fact in FACTS:
         entity = ".*" if fact.domain != "config" else ""
         subject = f"tenants.*.{fact.domain}{entity}.{fact.fact}"
         for service in fact.consumers:
-            filters.setdefault((STREAM_OF[fact.domain], durable(service, fact.domain)), []).append(subject)
+            filters.setdefault((STREAM_OF[fact.domain], durable(service, fact.domain)), set()).add(subject)
     return [Consumer(stream, name, tuple(sorted(found))) for (stream, name), found in sorted(filters.items())]
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from switchboard.contracts import calls, documents, tenants
-from switchboard.contracts.base import Command, Contract, Fact, Live, Rpc
+from switchboard.contracts.base import Actor, Command, Contract, Fact, Live, Rpc
+from switchboard.contracts.snapshot import TenantSnapshot
 
 FACTS: tuple[type[Fact], ...] = (
     calls.CallAnswered,
@@ -56,15 +57,24 @@ COMMANDS: tuple[Command[Any, Any], ...] = (calls.END_CALL,)
 
 LIVES: tuple[type[Live], ...] = (calls.LiveWords, calls.LiveSource, calls.LiveState)
 
+REQUESTS: tuple[Rpc[Any, Any] | Command[Any, Any], ...] = (*RPCS, *COMMANDS)
+
+STORED: dict[str, type[Contract]] = {"snapshot/1": TenantSnapshot, "actor/1": Actor}
+"""What travels outside of a message's payload: the value of a bucket, a header of the envelope."""
+
 FACTS_BY_CONTRACT: dict[str, type[Fact]] = {fact.contract(): fact for fact in FACTS}
+
+
+def models() -> dict[str, type[Contract]]:
+    """The payload of every message by contract name; those of requests have ``/request`` and ``/reply`` at their end."""
+    models: dict[str, type[Contract]] = STORED | {fact.contract(): fact for fact in FACTS}
+    models |= {live.contract(): live for live in LIVES}
+    for request in REQUESTS:
+        models[request.contract() + "/request"] = request.request
+        models[request.contract() + "/reply"] = request.reply
+    return dict(sorted(models.items()))
 
 
 def schemas() -> dict[str, dict[str, Any]]:
     """The JSON schema of every message, by contract name; compared with the golden files."""
-    models: dict[str, type[Contract]] = {fact.contract(): fact for fact in FACTS}
-    models |= {live.contract(): live for live in LIVES}
-    requests: tuple[Rpc[Any, Any] | Command[Any, Any], ...] = (*RPCS, *COMMANDS)
-    for request in requests:
-        models[request.contract() + "/request"] = request.request
-        models[request.contract() + "/reply"] = request.reply
-    return {name: model.model_json_schema() for name, model in sorted(models.items())}
+    return {name: model.model_json_schema() for name, model in models().items()}
