@@ -1,56 +1,75 @@
-"""Every SQL constant of every repository is understood by the migrated schema, under the rights of its service."""
+"""Every SQL statement of the code is understood by the migrated schema, under the rights of the role that executes it.
+
+`tests/house/test_statements.py` sees to it that none stands where it would not be found.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import asyncpg
 import pytest
-from switchboard.testing.catalogue import Statement, statements
+from switchboard.migrate import SCHEMAS
 from switchboard.testing.database import MigratedDatabase
+from switchboard.testing.house import modules
+from switchboard.testing.statements import Statement, executed, run_sql
 
 pytestmark = pytest.mark.integration
 
-SERVICES = Path(__file__).parents[2] / "services"
-ROLES = {"tenant-svc": "tenant_svc", "call-orchestrator": "call_orchestrator", "rag-svc": "rag_svc"}
+MODULES = modules(Path(__file__).parents[2])
+SUPERUSER = "postgres"
 
 
-async def problems(migrated: MigratedDatabase, role: str, found: list[Statement]) -> list[str]:
-    conn = await asyncpg.connect(migrated.dsn(role))
+def role_of(statement: Statement) -> str | None:
+    """The role of the service whose code it is; ``None``: of every service (the shared library)."""
+    top, _, rest = statement.path.partition("/")
+    if top == "services":
+        return rest.partition("/")[0].replace("-", "_")
+    return SUPERUSER if top == "dev" else None
+
+
+def by_role(found: Iterable[Statement]) -> Iterator[tuple[str, Statement, str]]:
+    """(role, statement, its SQL for that role's schema)."""
+    for statement in sorted(found):
+        role = role_of(statement)
+        if role is not None:
+            yield role, statement, statement.sql
+            continue
+        for schema in SCHEMAS:
+            yield schema.service, statement, statement.sql.replace("{schema}", schema.name)
+
+
+async def problems(migrated: MigratedDatabase, found: Iterable[Statement]) -> list[str]:
     wrong = []
-    for statement in found:
+    connections: dict[str, asyncpg.Connection[asyncpg.Record]] = {}
+    for role, statement, sql in by_role(found):
+        if role not in connections:
+            dsn = migrated.admin_dsn if role == SUPERUSER else migrated.dsn(role)
+            connections[role] = await asyncpg.connect(dsn)
         try:
-            await conn.prepare(statement.sql)
+            await connections[role].prepare(sql)
         except asyncpg.PostgresError as error:
-            wrong.append(f"{statement.path.relative_to(SERVICES)} {statement.name}: {error}")
-    await conn.close()
+            wrong.append(f"{statement.path} {statement.name} as {role}: {error}")
+    for connection in connections.values():
+        await connection.close()
     return wrong
 
 
-@pytest.mark.parametrize("service", ROLES)
-async def test_every_statement_can_be_prepared(migrated: MigratedDatabase, service: str) -> None:
-    found = list(statements([SERVICES / service / "src"]))
-    assert await problems(migrated, ROLES[service], found) == []
+async def test_every_statement_can_be_prepared(migrated: MigratedDatabase) -> None:
+    found, _ = executed(filter(run_sql, MODULES), MODULES)
+    assert len(found) >= 100
+    assert await problems(migrated, found) == []
 
 
-async def test_a_statement_that_does_not_fit_the_schema_is_named(migrated: MigratedDatabase, tmp_path: Path) -> None:
-    folder = SERVICES / "call-orchestrator"
-    wrong = Statement(folder / "repository.py", "SELECT_NOTHING", "SELECT no_such_column FROM calls.inbox")
-    denied = Statement(folder / "repository.py", "EMPTY", "SELECT 1 FROM tenancy.inbox")
-    found = await problems(migrated, "call_orchestrator", [wrong, denied])
-    assert ["SELECT_NOTHING" in found[0], "EMPTY" in found[1]] == [True, True]
-
-
-def test_constants_are_read_off_modules_that_put_them_together(tmp_path: Path) -> None:
-    (tmp_path / "repository.py").write_text(
-        '_COLUMNS = "id, name"\n'
-        'SELECT_ONE = f"SELECT {_COLUMNS} FROM t WHERE id = $1"\n'
-        'SELECT_ALL: str = "SELECT " + _COLUMNS + " FROM t"\n'
-        "LIMIT = 5\n"
-        'lower = "not a statement"\n'
-    )
-    found = {statement.name: statement.sql for statement in statements([tmp_path])}
-    assert found == {
-        "SELECT_ONE": "SELECT id, name FROM t WHERE id = $1",
-        "SELECT_ALL": "SELECT id, name FROM t",
-    }
+async def test_a_statement_that_does_not_fit_the_schema_is_named(migrated: MigratedDatabase) -> None:
+    path = "services/call-orchestrator/src/call_orchestrator/x/repository.py"
+    wrong = Statement(path, "SELECT_NOTHING", "SELECT no_such_column FROM calls.inbox")
+    denied = Statement(path, "EMPTY", "SELECT 1 FROM tenancy.inbox")
+    shared = Statement("libs/common/src/switchboard/x.py", "SHARED", "SELECT no_such_column FROM {schema}.inbox")
+    fine = Statement(path, "FINE", "SELECT 1 FROM calls.inbox")
+    found = await problems(migrated, [wrong, denied, shared, fine])
+    assert [line.partition(":")[0].rpartition("/")[2] for line in found] == [
+        *("x.py SHARED as tenant_svc", "x.py SHARED as call_orchestrator", "x.py SHARED as rag_svc"),
+        *("repository.py EMPTY as call_orchestrator", "repository.py SELECT_NOTHING as call_orchestrator"),
+    ]

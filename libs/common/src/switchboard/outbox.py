@@ -28,6 +28,18 @@ from switchboard.telemetry import context_headers
 _log = structlog.get_logger(__name__)
 _SCHEMA = re.compile(r"[a-z][a-z0-9_]{0,40}")
 
+# Notices of one transaction with the same text are sent once, however many rows it wrote.
+INSERT_ROW = """
+WITH row AS (INSERT INTO {schema}.outbox (tenant_id, id, subject, key, payload, headers)
+  VALUES (NULLIF(current_setting('app.tenant_id', true), '')::uuid, $1, $2, $3, $4, $5) RETURNING 1)
+SELECT pg_notify('outbox_{schema}', '') FROM row
+"""
+CLAIM = "SELECT * FROM {schema}.outbox_claim($1)"
+SETTLE = "SELECT {schema}.outbox_settle($1, $2, $3, $4)"
+REQUEUE = "SELECT {schema}.outbox_requeue($1)"
+BACKLOG = "SELECT waiting FROM {schema}.outbox_backlog()"
+PRUNE = "SELECT {schema}.outbox_prune($1)"
+
 KEEP = timedelta(hours=24)
 """How long sent rows stay, so that a broker that lost data can be refilled from them."""
 
@@ -73,12 +85,12 @@ async def requeue(conn: Connection, schema: str, since: datetime) -> int:
     What the broker still has it drops by the id, within its window; beyond that the consumers' inboxes do. Waits for a
     relay that is at work.
     """
-    return int(await conn.fetchval(f"SELECT {_checked(schema)}.outbox_requeue($1)", since))
+    return int(await conn.fetchval(REQUEUE.format(schema=_checked(schema)), since))
 
 
 async def backlog(conn: Connection, schema: str) -> int:
     """How many rows wait to be sent."""
-    return int(await conn.fetchval(f"SELECT waiting FROM {_checked(schema)}.outbox_backlog()"))
+    return int(await conn.fetchval(BACKLOG.format(schema=_checked(schema))))
 
 
 class Outbox:
@@ -86,12 +98,6 @@ class Outbox:
 
     def __init__(self, schema: str) -> None:
         self.schema = _checked(schema)
-        # Notices of one transaction with the same text are sent once, however many rows it wrote.
-        self._insert = (
-            f"WITH row AS (INSERT INTO {schema}.outbox (tenant_id, id, subject, key, payload, headers) "
-            "VALUES (NULLIF(current_setting('app.tenant_id', true), '')::uuid, $1, $2, $3, $4, $5) RETURNING 1) "
-            f"SELECT pg_notify('outbox_{schema}', '') FROM row"
-        )
 
     async def add(self, conn: Connection, message: OutgoingMessage, *, key: str | None = None) -> None:
         """Write ``message`` in the caller's tenant transaction; it is sent after the commit, or never.
@@ -103,7 +109,8 @@ class Outbox:
         """
         headers = {**context_headers(), **message.headers}
         order = message.subject.rpartition(".")[0] if key is None else key
-        await conn.execute(self._insert, message.id, message.subject, order, message.payload, headers)
+        row = (message.id, message.subject, order, message.payload, headers)
+        await conn.execute(INSERT_ROW.format(schema=self.schema), *row)
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +171,7 @@ class Relay:
         """One batch in one transaction: (rows sent, whether more may be waiting)."""
         settings = self._settings
         async with self._db.platform() as conn:
-            rows = await conn.fetch(f"SELECT * FROM {self._schema}.outbox_claim($1)", settings.batch)
+            rows = await conn.fetch(CLAIM.format(schema=self._schema), settings.batch)
             sent: list[int] = []
             failed: dict[str, int] = {}
             for row in rows:
@@ -175,7 +182,7 @@ class Relay:
                 else:
                     failed[row["key"]] = row["seq"]
             await conn.execute(
-                f"SELECT {self._schema}.outbox_settle($1, $2, $3, $4)",
+                SETTLE.format(schema=self._schema),
                 sent,
                 list(failed.values()),
                 timedelta(seconds=settings.retry_first_s),
@@ -195,7 +202,7 @@ class Relay:
     async def prune(self) -> int:
         """Delete rows that were sent longer ago than they are kept; the number of rows."""
         async with self._db.platform() as conn:
-            return int(await conn.fetchval(f"SELECT {self._schema}.outbox_prune($1)", self._settings.keep))
+            return int(await conn.fetchval(PRUNE.format(schema=self._schema), self._settings.keep))
 
     async def _work(self) -> None:
         while True:

@@ -139,9 +139,8 @@ class Database:
         """
         if not isinstance(tenant_id, UUID):
             raise InvalidId("tenant_id", "the database takes UUID objects only")
-        statement = SET_TENANT_AND_ITERATIVE_SCAN if vector else SET_TENANT
         async with self._transaction(isolation, readonly) as conn:
-            await conn.execute(statement, str(tenant_id))
+            await conn.execute(SET_TENANT_AND_ITERATIVE_SCAN if vector else SET_TENANT, str(tenant_id))
             yield conn
 
     @asynccontextmanager

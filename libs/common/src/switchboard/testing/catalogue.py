@@ -5,9 +5,8 @@ Each function returns one line per gap, naming it and the fix; an empty list mea
 
 from __future__ import annotations
 
-import ast
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -199,56 +198,3 @@ def listed_functions(path: Path) -> list[str]:
     """The names in a list file: one a line, ``#`` begins a comment."""
     lines = (line.partition("#")[0].strip() for line in path.read_text().splitlines())
     return [line for line in lines if line]
-
-
-@dataclass(frozen=True, slots=True)
-class Statement:
-    """One SQL constant of a repository module."""
-
-    path: Path
-    name: str
-    sql: str
-
-
-def statements(folders: Sequence[Path]) -> Iterator[Statement]:
-    """Every module-level ALL_CAPS string constant of every ``repository.py`` below ``folders``.
-
-    Read without importing; a constant may be put together from earlier ones by ``+`` or an f-string.
-    """
-    for folder in folders:
-        for path in sorted(folder.rglob("repository.py")):
-            yield from _statements_in(path)
-
-
-def _statements_in(path: Path) -> Iterator[Statement]:
-    known: dict[str, str] = {}
-    for node in ast.parse(path.read_text()).body:
-        target = node.targets[0] if isinstance(node, ast.Assign) else getattr(node, "target", None)
-        value = getattr(node, "value", None)
-        if not isinstance(target, ast.Name) or not isinstance(value, ast.expr):
-            continue
-        text = _text(value, known)
-        if text is None:
-            continue
-        known[target.id] = text
-        if target.id.isupper() and not target.id.startswith("_"):
-            yield Statement(path, target.id, text)
-
-
-def _text(value: ast.expr, known: dict[str, str]) -> str | None:
-    """The string that ``value`` stands for, or ``None`` when it isn't one that can be read off."""
-    if isinstance(value, ast.Constant):
-        return value.value if isinstance(value.value, str) else None
-    if isinstance(value, ast.Name):
-        return known.get(value.id)
-    if isinstance(value, ast.FormattedValue):
-        return _text(value.value, known)
-    parts: list[ast.expr]
-    if isinstance(value, ast.JoinedStr):
-        parts = value.values
-    elif isinstance(value, ast.BinOp) and isinstance(value.op, ast.Add):
-        parts = [value.left, value.right]
-    else:
-        return None
-    texts = [_text(part, known) for part in parts]
-    return None if None in texts else "".join(text for text in texts if text is not None)

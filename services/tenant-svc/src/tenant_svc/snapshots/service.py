@@ -6,7 +6,7 @@ The buckets may be lost at any time. They are filled again at start-up, by a swe
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 from uuid import UUID
@@ -88,10 +88,10 @@ class Projection:
     async def rebuild(self) -> Rebuilt:
         """Fill the buckets with all that they lack."""
         keys = 0
-        async for row in self._pages(sql.SELECT_KEYS):
+        async for row in self._pages(self._key_page):
             keys += await self._restore_key(row["tenant_id"])
         tenants = snapshots = 0
-        async for row in self._pages(sql.SELECT_SNAPSHOTS):
+        async for row in self._pages(self._snapshot_page):
             tenants += 1
             snapshots += await self.project(row["tenant_id"])
         return Rebuilt(tenants, snapshots, keys)
@@ -118,12 +118,19 @@ class Projection:
             await self._keys.put(token(tenant_id), bytes(wrapped))
         return True
 
-    async def _pages(self, statement: str) -> AsyncIterator[Any]:
+    async def _key_page(self, after: UUID) -> Sequence[Any]:
+        async with self._db.platform(readonly=True) as conn:
+            return await conn.fetch(sql.SELECT_KEYS, after, PAGE)
+
+    async def _snapshot_page(self, after: UUID) -> Sequence[Any]:
+        async with self._db.platform(readonly=True) as conn:
+            return await conn.fetch(sql.SELECT_SNAPSHOTS, after, PAGE)
+
+    async def _pages(self, page: Callable[[UUID], Awaitable[Sequence[Any]]]) -> AsyncIterator[Any]:
         """Rows of all tenants, page by page, each in a short transaction."""
         after = _FIRST
         while True:
-            async with self._db.platform(readonly=True) as conn:
-                rows = await conn.fetch(statement, after, PAGE)
+            rows = await page(after)
             for row in rows:
                 yield row
             if len(rows) < PAGE:
