@@ -110,3 +110,83 @@ async def test_the_services_roles_log_in_with_their_passwords(migrated: Migrated
         conn = await asyncpg.connect(migrated.dsn(role))
         assert await conn.fetchval("SELECT current_user") == role
         await conn.close()
+
+
+INDEX = (
+    "from switchboard.migrate import concurrent_index\n"
+    'revision = "0002"\ndown_revision = "0001"\n\n'
+    "def upgrade() -> None:\n    concurrent_index('tenancy.busy_by_n', 'tenancy.busy (n)')\n"
+)
+
+
+async def test_an_index_is_built_while_the_service_writes(postgres_database: str, tmp_path: Path) -> None:
+    """Two runs at once beside a writer in mid-transaction: none waits for ever, and a second writer not at all."""
+    settings = migrate_settings(postgres_database).model_copy(update={"lock_timeout_s": 0.2})
+    write(
+        tmp_path / "v", 1, "CREATE TABLE tenancy.busy (n int); INSERT INTO tenancy.busy SELECT generate_series(1, 1000)"
+    )
+    await migrate(settings, {"tenancy": tmp_path / "v"})
+    (tmp_path / "v" / "0002_index.py").write_text(INDEX)
+    writer, watcher = await asyncpg.connect(postgres_database), await asyncpg.connect(postgres_database)
+    transaction = writer.transaction()
+    await transaction.start()
+    await writer.execute("INSERT INTO tenancy.busy VALUES (0)")
+
+    runs = asyncio.gather(*(migrate(settings, {"tenancy": tmp_path / "v"}) for _ in range(2)))
+    building = "SELECT count(*) FROM pg_stat_progress_create_index"
+    while not await watcher.fetchval(building):
+        await asyncio.sleep(0.01)
+    await watcher.execute("INSERT INTO tenancy.busy VALUES (-1)")
+    await transaction.commit()
+
+    assert sorted(run["tenancy"] for run in await runs) == [("0001", "0002"), ("0002", "0002")]
+    valid = "SELECT indisvalid FROM pg_index WHERE indexrelid = 'tenancy.busy_by_n'::regclass"
+    assert await watcher.fetchval(valid) is True
+    await writer.close()
+    await watcher.close()
+
+
+async def test_an_index_that_failed_half_way_is_built_again(postgres_database: str, tmp_path: Path) -> None:
+    settings = migrate_settings(postgres_database)
+    write(tmp_path / "v", 1, "CREATE TABLE tenancy.busy (n int); INSERT INTO tenancy.busy VALUES (1), (1)")
+    await migrate(settings, {"tenancy": tmp_path / "v"})
+    unique = INDEX.replace("(n)'", "(n)', unique=True")
+    (tmp_path / "v" / "0002_index.py").write_text(unique)
+    with pytest.raises(MigrationError, match="could not create unique index"):
+        await migrate(settings, {"tenancy": tmp_path / "v"})
+    assert await applied(postgres_database, "tenancy") == ["0001"]
+
+    conn = await asyncpg.connect(postgres_database)
+    await conn.execute("DELETE FROM tenancy.busy WHERE ctid = (SELECT min(ctid) FROM tenancy.busy)")
+    await migrate(settings, {"tenancy": tmp_path / "v"})
+
+    assert await applied(postgres_database, "tenancy") == ["0002"]
+    assert (
+        await conn.fetchval("SELECT indisvalid FROM pg_index WHERE indexrelid = 'tenancy.busy_by_n'::regclass") is True
+    )
+    await conn.close()
+
+
+async def test_versions_before_one_that_fails_stay(postgres_database: str, tmp_path: Path) -> None:
+    settings = migrate_settings(postgres_database)
+    write(tmp_path / "v", 1, "CREATE TABLE tenancy.first (n int)")
+    write(tmp_path / "v", 2, "CREATE TABLE tenancy.second (n int)")
+    write(tmp_path / "v", 3, "SELECT 1/0")
+    with pytest.raises(MigrationError, match="division by zero"):
+        await migrate(settings, {"tenancy": tmp_path / "v"})
+    assert await applied(postgres_database, "tenancy") == ["0002"]
+
+
+async def test_a_version_is_one_transaction_however_many_statements_it_has(
+    postgres_database: str, tmp_path: Path
+) -> None:
+    settings = migrate_settings(postgres_database)
+    write(tmp_path / "v", 1, "CREATE TABLE tenancy.good (n int)")
+    write(tmp_path / "v", 2, 'CREATE TABLE tenancy.half (n int)""")\n    sql("""SELECT 1/0')
+    with pytest.raises(MigrationError, match="division by zero"):
+        await migrate(settings, {"tenancy": tmp_path / "v"})
+
+    conn = await asyncpg.connect(postgres_database)
+    assert await conn.fetchval("SELECT to_regclass('tenancy.half')") is None
+    assert await conn.fetchval("SELECT to_regclass('tenancy.good')") is not None
+    await conn.close()

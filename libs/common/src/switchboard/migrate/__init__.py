@@ -18,7 +18,7 @@ A version file holds hand-written SQL and nothing else::
 Migrations go forward only. They run as the schema's owner, which can't log in; the service's role owns nothing.
 """
 
-from switchboard.migrate.apply import MigrationError, migrate, sql
+from switchboard.migrate.apply import MigrationError, concurrent_index, migrate, sql
 from switchboard.migrate.mailboxes import inbox_sql, outbox_sql, requeue_by_sending_time
 from switchboard.migrate.schemas import SCHEMAS, Schema
 from switchboard.migrate.statements import (
@@ -33,6 +33,7 @@ __all__ = [
     "TENANT_PREDICATE",
     "MigrationError",
     "Schema",
+    "concurrent_index",
     "definer_function",
     "inbox_sql",
     "migrate",

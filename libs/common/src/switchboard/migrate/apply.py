@@ -25,6 +25,7 @@ from switchboard.migrate.settings import MigrateFragment
 ENTRY_POINTS = "switchboard.migrations"
 _ENVIRONMENT = Path(__file__).with_name("alembic_env")
 _LOCK = 0x5357_4954_4348  # "SWITCH": one run at a time on a database
+_LOOK_AGAIN_S = 0.1  # asked by polling: nothing tells that another session has let go of a lock
 
 
 class MigrationError(Exception):
@@ -33,9 +34,31 @@ class MigrationError(Exception):
 
 def sql(statements: str) -> None:
     """Execute raw SQL, any number of statements, in the migration's transaction. Colons and percents mean nothing."""
-    raw = op.get_bind().connection.dbapi_connection
+    bind = op.get_bind()
+    # SQLAlchemy begins the migration's transaction with the first statement that it knows of.
+    bind.exec_driver_sql("SELECT 1")
+    raw = bind.connection.dbapi_connection
     assert raw is not None
     raw.run_async(lambda conn: conn.execute(statements))
+
+
+def concurrent_index(name: str, definition: str, *, unique: bool = False) -> None:
+    """An index on a table that may be big, built while the service writes to it. Goes alone into a version file.
+
+    ``name`` is ``schema.index``, ``definition`` what follows ``ON``. It runs outside of a transaction, so what stood before
+    it in the file is committed. An attempt that failed leaves an invalid index, which the next one drops first. It waits
+    for the transactions that are running, however long they last, and holds up nobody meanwhile.
+    """
+    schema, _, index = name.partition(".")
+    kind = "UNIQUE INDEX" if unique else "INDEX"
+    with op.get_context().autocommit_block():
+        for statement in (
+            "SET lock_timeout = 0",
+            f"DROP INDEX CONCURRENTLY IF EXISTS {schema}.{index}",
+            f"CREATE {kind} CONCURRENTLY {index} ON {definition}",
+            "RESET lock_timeout",
+        ):
+            sql(statement)
 
 
 def installed() -> dict[str, Path]:
@@ -78,8 +101,12 @@ async def migrate(settings: MigrateFragment, folders: Mapping[str, Path] | None 
 async def _alone(admin: asyncpg.Connection[asyncpg.Record], wait_s: float) -> None:
     if not await admin.fetchval("SELECT rolsuper FROM pg_roles WHERE rolname = current_user"):
         raise MigrationError("SWITCHBOARD_MIGRATE__ADMIN_DSN must log in as a superuser: it makes roles with BYPASSRLS")
+    # Asked for again and again: a statement that waits for the lock would hold a snapshot, and the other run may be building
+    # an index concurrently, which waits for every snapshot there is.
     try:
-        await admin.execute("SELECT pg_advisory_lock($1)", _LOCK, timeout=wait_s)
+        async with asyncio.timeout(wait_s):
+            while not await admin.fetchval("SELECT pg_try_advisory_lock($1)", _LOCK):  # noqa: ASYNC110
+                await asyncio.sleep(_LOOK_AGAIN_S)
     except TimeoutError:
         raise MigrationError(f"another run has held the lock for {wait_s:g} s; is one stuck?") from None
 
@@ -114,6 +141,7 @@ def _run_alembic(connection: SyncConnection, schema: Schema, folder: Path) -> tu
         config.set_main_option(option, value.replace("%", "%%"))
     config.attributes.update(connection=connection, schema=schema.name)
     before = _version(connection, schema)
+    connection.rollback()  # alembic leaves transactions alone when it finds one open
     try:
         command.upgrade(config, "head")
     except CommandError as error:

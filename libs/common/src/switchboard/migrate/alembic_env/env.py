@@ -9,6 +9,8 @@ context.configure(
     version_table="alembic_version",
     version_table_schema=context.config.attributes["schema"],
     transactional_ddl=True,
+    # Each version is committed by itself: one that fails leaves those before it, and locks last no longer than a version.
+    transaction_per_migration=True,
 )
 
 with context.begin_transaction():

@@ -1,0 +1,2 @@
+-- Functions only: nothing new can be in a table.
+SELECT 1;
