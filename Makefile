@@ -42,10 +42,11 @@ logs: setup ## the logs' last lines, and on (NAME=voice-agent for one process)
 call: setup ## call the demo clinic: make call ASK="how much is a cleaning"
 	@$(fleet) call "$$ASK"
 
-lint: setup ## style, formatting, who may import whom
+lint: setup ## style, formatting, who may import whom, what migrations lock
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check .
 	@.venv/bin/lint-imports
+	@$(python) -m switchboard.testing.migration_lint
 
 types: setup ## mypy, strict
 	@sh tools/types.sh

@@ -164,6 +164,7 @@ async def test_of_two_processes_at_once_one_does_the_work(growing: Growing, star
     await growing.conn.execute("SELECT pg_advisory_lock($1)", LOCK)
     processes = [await process(growing.dsn) for _ in range(2)]
     while await growing.conn.fetchval(ASKING) < 3:  # this question names it as well
+        assert None in [each.returncode for each in processes], "nobody waited"
         await asyncio.sleep(0.05)
     await growing.conn.execute("SELECT pg_advisory_unlock($1)", LOCK)
 

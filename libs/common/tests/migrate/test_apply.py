@@ -92,6 +92,13 @@ async def test_a_migration_gives_up_when_a_table_stays_locked(postgres_database:
     await holder.close()
 
 
+async def test_a_statement_that_would_hold_its_locks_for_long_is_ended(postgres_database: str, tmp_path: Path) -> None:
+    settings = migrate_settings(postgres_database).model_copy(update={"statement_timeout_s": 0.2})
+    write(tmp_path / "v", 1, "CREATE TABLE tenancy.busy (n int); SELECT pg_sleep(60);")
+    with pytest.raises(MigrationError, match="statement timeout"):
+        await migrate(settings, {"tenancy": tmp_path / "v"})
+
+
 async def test_a_login_that_is_not_a_superuser_is_told_so(postgres_database: str) -> None:
     database: MigratedDatabase = await migrated_database(postgres_database)
 
@@ -121,7 +128,9 @@ INDEX = (
 
 async def test_an_index_is_built_while_the_service_writes(postgres_database: str, tmp_path: Path) -> None:
     """Two runs at once beside a writer in mid-transaction: none waits for ever, and a second writer not at all."""
-    settings = migrate_settings(postgres_database).model_copy(update={"lock_timeout_s": 0.2})
+    settings = migrate_settings(postgres_database).model_copy(
+        update={"lock_timeout_s": 1.0, "statement_timeout_s": 1.0}
+    )
     write(
         tmp_path / "v", 1, "CREATE TABLE tenancy.busy (n int); INSERT INTO tenancy.busy SELECT generate_series(1, 1000)"
     )
@@ -137,6 +146,7 @@ async def test_an_index_is_built_while_the_service_writes(postgres_database: str
     while not await watcher.fetchval(building):
         await asyncio.sleep(0.01)
     await watcher.execute("INSERT INTO tenancy.busy VALUES (-1)")
+    await writer.execute("SELECT pg_sleep(1.5)")  # longer than the limits, which don't hold for an index
     await transaction.commit()
 
     assert sorted(run["tenancy"] for run in await runs) == [("0001", "0002"), ("0002", "0002")]

@@ -54,9 +54,11 @@ def concurrent_index(name: str, definition: str, *, unique: bool = False) -> Non
     with op.get_context().autocommit_block():
         for statement in (
             "SET lock_timeout = 0",
+            "SET statement_timeout = 0",
             f"DROP INDEX CONCURRENTLY IF EXISTS {schema}.{index}",
             f"CREATE {kind} CONCURRENTLY {index} ON {definition}",
             "RESET lock_timeout",
+            "RESET statement_timeout",
         ):
             sql(statement)
 
@@ -90,7 +92,7 @@ async def migrate(settings: MigrateFragment, folders: Mapping[str, Path] | None 
         await _alone(admin, settings.wait_s)
         await prepare(admin, settings.passwords)
         return {
-            schema.name: await _upgrade(dsn, schema, versions[schema.name], settings.lock_timeout_s)
+            schema.name: await _upgrade(dsn, schema, versions[schema.name], settings)
             for schema in SCHEMAS
             if schema.name in versions
         }
@@ -111,10 +113,16 @@ async def _alone(admin: asyncpg.Connection[asyncpg.Record], wait_s: float) -> No
         raise MigrationError(f"another run has held the lock for {wait_s:g} s; is one stuck?") from None
 
 
-async def _upgrade(dsn: str, schema: Schema, folder: Path, lock_timeout_s: float) -> tuple[str, str]:
+async def _upgrade(dsn: str, schema: Schema, folder: Path, settings: MigrateFragment) -> tuple[str, str]:
+    limits = {"lock_timeout": settings.lock_timeout_s, "statement_timeout": settings.statement_timeout_s}
+
     async def connect() -> asyncpg.Connection[asyncpg.Record]:
         conn: asyncpg.Connection[asyncpg.Record] = await asyncpg.connect(
-            dsn, server_settings={"lock_timeout": str(int(lock_timeout_s * 1000)), "application_name": "migrate"}
+            dsn,
+            server_settings={
+                "application_name": "migrate",
+                **{key: str(int(seconds * 1000)) for key, seconds in limits.items()},
+            },
         )
         await conn.execute(f"SET ROLE {schema.owner}")
         return conn

@@ -39,6 +39,9 @@ class MigrateFragment(Fragment):
     )
     passwords: Passwords
     lock_timeout_s: float = Field(5.0, gt=0, description="seconds a migration waits for a table before it gives up")
+    statement_timeout_s: float = Field(
+        60.0, gt=0, description="seconds a statement may take, and hold what it has locked"
+    )
     wait_s: float = Field(120.0, gt=0, description="seconds to wait for another run to finish")
 
 
