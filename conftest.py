@@ -6,4 +6,5 @@ pytest_plugins = [
     "fleet.proofs.outboxes",
     "fleet.e2e",
     "switchboard.testing.fixtures",
+    "switchboard.testing.corpus",
 ]
