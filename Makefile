@@ -60,11 +60,12 @@ integration: test-setup ## tests against real PostgreSQL, NATS, Redis and LiveKi
 e2e: setup ## tests of the whole fleet through its public faces
 	@.venv/bin/pytest -q -m e2e
 
-prove: test-setup ## the long forms of what CI runs shortly: two clinics at once, mutated SIP messages, the bus (20 kills, 60 s lost)
+prove: test-setup ## the long forms of what CI runs shortly: two clinics at once, mutated SIP, the bus under kills, 20,000 transactions
 	@TWO_CLINICS_RUNS=10 .venv/bin/pytest -q -s tests/e2e/test_two_clinics.py
 	@SIP_MUTATIONS=2000 .venv/bin/pytest -q -m integration dev/sip-node/tests/test_contract_mutated.py
 	@BUS_KILLS=20 BUS_PUBLISHES=1000 BUS_ROLLBACK_SECONDS=60 BUS_RELAY_KILLS=10 BUS_PATIENCE_S=240 \
 		.venv/bin/pytest -q -s -m integration --timeout=900 libs/common/tests/bus dev/fleet/tests/test_closed_bus.py
+	@TENANT_TRANSACTIONS=20000 .venv/bin/pytest -q -s libs/common/tests/db/test_random_transactions.py
 
 mutants: test-setup ## remove the lines that keep the bus's promises, one after the other: which test notices? (PROMISE="poison")
 	@$(python) -m fleet.mutants $(PROMISE)

@@ -1,0 +1,1 @@
+-- Nothing new to fill: this revision only changes how sent rows are found again.
