@@ -27,7 +27,14 @@ _COMMENT = re.compile(r"squawk-ignore", re.IGNORECASE)
 # A rule about locks has no exceptions: there is always another way (docs/operations/migrations.md).
 _CLIENTS = frozenset(
     {
-        *("ban-drop-column", "ban-drop-default", "ban-drop-not-null", "ban-drop-table", "ban-drop-constraint"),
+        *(
+            "ban-drop-column",
+            "ban-drop-default",
+            "ban-drop-not-null",
+            "ban-drop-table",
+            "ban-drop-constraint",
+            "ban-drop-function",
+        ),
         *("renaming-column", "renaming-table"),
     }
 )
