@@ -1,1 +1,2 @@
 -- Nothing new to fill: this revision only changes how sent rows are found again.
+SELECT 1;
