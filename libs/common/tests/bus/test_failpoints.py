@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import subprocess
-import sys
 from collections import Counter
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from uuid import UUID
 
 import asyncpg
 import pytest
 from fleet.bus_fixtures import BusServer, new_tenant
-from fleet.proofs import PATIENCE_SECONDS
-from fleet.proofs.awaits import MOMENTS, stepped
-from fleet.proofs.mortal import CONSUMER, Effect
+from fleet.proofs.awaits import stepped
+from fleet.proofs.mortal import effect
+from fleet.proofs.mortals import Mortals, until_answered
 from switchboard.bus import Bus
 from switchboard.contracts.base import Service
 from switchboard.contracts.calls import TurnRecorded
@@ -24,44 +20,9 @@ from switchboard.db import Database
 from switchboard.sealed import Sealed
 from switchboard.testing.database import MigratedDatabase
 
-pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("quick_redelivery")]
+pytestmark = pytest.mark.integration
 
 NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
-
-
-class Mortals:
-    """Consumers that live for one message each."""
-
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
-        self._process = process
-
-    @classmethod
-    @asynccontextmanager
-    async def open(cls, bus_server: BusServer, database: MigratedDatabase) -> AsyncIterator[Mortals]:
-        environment = bus_server.environment(Service.CALL_ORCHESTRATOR.value)
-        environment["SWITCHBOARD_DATABASE__DSN"] = database.dsn("call_orchestrator")
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "fleet.proofs.mortal"),
-            env=environment,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-        )
-        try:
-            yield cls(process)
-        finally:
-            assert process.stdin is not None
-            process.stdin.close()
-            await asyncio.wait_for(process.wait(), 30)
-
-    async def consume(self, message_id: UUID, at: int = 0, moment: str = "begun") -> str:
-        """``killed`` or ``done <suspensions>``."""
-        assert self._process.stdin is not None and self._process.stdout is not None
-        self._process.stdin.write(f"{message_id.hex} {at} {moment}\n".encode())
-        async with asyncio.timeout(60):
-            while line := (await self._process.stdout.readline()).decode().strip():
-                if line.startswith(("killed", "done", "failed")):
-                    return line
-        raise AssertionError("the consumers' process has ended")
 
 
 async def publish(agent: Bus, tenant_id: UUID) -> UUID:
@@ -93,26 +54,19 @@ async def test_a_handler_killed_at_any_await_runs_again_and_its_effect_happens_o
     admin = await asyncpg.connect(migrated.admin_dsn)
     await admin.execute("CREATE TABLE public.effects (message_id uuid NOT NULL)")
     await admin.execute("GRANT INSERT ON public.effects TO call_orchestrator")
-    killed: list[UUID] = []
+    committed: list[UUID] = []
+
+    async def look(message_id: UUID) -> None:
+        if message_id in await effects(admin):
+            committed.append(message_id)
+
     async with Mortals.open(bus_server, migrated) as mortals:
-        at, survived = 0, 0
-        while survived < 2 * len(MOMENTS):  # a way may be an await longer or shorter than the last one
-            at += 1
-            for moment in MOMENTS:
-                message_id = await publish(agent, tenant_id)
-                outcome = await mortals.consume(message_id, at, moment)
-                if outcome == "killed":
-                    killed.append(message_id)
-                    survived = 0
-                else:
-                    survived += 1
-                    assert outcome.startswith("done ") and int(outcome[5:]) < at
-    committed = await effects(admin)
+        killed, awaits = await mortals.killed_at_every_await(lambda: publish(agent, tenant_id), look)
     assert 0 < len(committed) < len(killed), "nobody died before, or nobody after the commit"
 
     orchestrator = await bus_server.connect(Service.CALL_ORCHESTRATOR)
     async with Database.open(migrated.settings("call_orchestrator"), name="living") as db:
-        orchestrator.consume({TurnRecorded: Effect(db, orchestrator)})
+        orchestrator.consume(effect(db, orchestrator))
         await until_answered(bus_server)
         await orchestrator.stop_intake()
     happened = await effects(admin)
@@ -121,21 +75,11 @@ async def test_a_handler_killed_at_any_await_runs_again_and_its_effect_happens_o
     assert set(killed) <= happened.keys()
     assert set(happened.values()) == {1}, "an effect happened twice"
     assert Counter(UUID(bytes=row["payload"]) for row in said) == happened
-    print(f"{at - 2} awaits, {len(killed)} killed, {len(committed)} of them after the commit")  # noqa: T201
+    print(f"{awaits} awaits, {len(killed)} killed, {len(committed)} of them after the commit")  # noqa: T201
 
 
 async def effects(admin: asyncpg.Connection[asyncpg.Record]) -> Counter[UUID]:
     return Counter(row["message_id"] for row in await admin.fetch("SELECT message_id FROM public.effects"))
-
-
-async def until_answered(bus_server: BusServer) -> None:
-    """Everything in the stream has been delivered and acknowledged."""
-    async with bus_server.topology() as client, asyncio.timeout(PATIENCE_SECONDS):
-        while True:
-            info = await client.jetstream().consumer_info("CALLS", CONSUMER)
-            if info.num_pending == 0 and info.num_ack_pending == 0:
-                return
-            await asyncio.sleep(0.1)
 
 
 async def test_every_suspension_is_told_twice_and_errors_pass_through() -> None:

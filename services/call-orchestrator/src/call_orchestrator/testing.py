@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Protocol
 from uuid import UUID
@@ -14,7 +15,7 @@ from switchboard.blobs import Blobs
 from switchboard.bus import Bus
 from switchboard.bus.topology import SNAPSHOTS
 from switchboard.clock import Clock, SystemClock
-from switchboard.contracts.base import Actor, Service
+from switchboard.contracts.base import Actor, Fact, Service
 from switchboard.contracts.calls import (
     ADMIT,
     GET_CALL,
@@ -22,6 +23,7 @@ from switchboard.contracts.calls import (
     AdmitRequest,
     CallRecord,
     GetCall,
+    MediaHint,
     SipFacts,
 )
 from switchboard.contracts.snapshot import (
@@ -32,14 +34,17 @@ from switchboard.contracts.snapshot import (
     TenantStatus,
 )
 from switchboard.db import Database
-from switchboard.ids import token
-from switchboard.outbox import Relay
+from switchboard.ids import Ids, token
+from switchboard.inbox import Inbox
+from switchboard.outbox import Outbox, Relay
 from switchboard.sealed import Sealed
 from switchboard.settings import BlobSettings, DatabaseSettings
 from switchboard.snapshot import SnapshotBook, SnapshotWriter
 
 from call_orchestrator.adapters.livekit import Media
 from call_orchestrator.adapters.livekit_fake import FakeMedia
+from call_orchestrator.calls.facts import FactHandlers
+from call_orchestrator.calls.records import Records
 from call_orchestrator.main import SCHEMA, Parts, build
 from call_orchestrator.settings import CallsSettings
 
@@ -172,3 +177,14 @@ async def rig(
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             await bus.drain()
+
+
+def fact_table(db: Database, bus: Bus) -> dict[type[Fact], Callable[..., Awaitable[None]]]:
+    """The handlers of facts alone, for a consumer that dies in the middle of one."""
+    clock = SystemClock()
+    records = Records(bus.keyring.cipher, Outbox(SCHEMA), clock, Ids(clock), timedelta(minutes=1))
+
+    async def nobody_listens(_hint: MediaHint) -> None:
+        return
+
+    return FactHandlers(db, Inbox(SCHEMA), records, nobody_listens).table()
