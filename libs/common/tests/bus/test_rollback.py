@@ -90,6 +90,7 @@ async def test_a_store_rolled_back_heals_from_the_outboxes(journey: Journey) -> 
     print(await heal(journey, copied_at), end="")  # noqa: T201
     await journey.consume()
     await journey.until_seen(everything)
+    assert await stream_length(journey) == everything
     print(await heal(journey, began), end="")  # noqa: T201
     assert await stream_length(journey) == everything
     expected = [(1, seq) for seq in range(1, BEFORE + 1)] + [(2, seq) for seq in range(1, AFTER + 1)]
