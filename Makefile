@@ -2,7 +2,7 @@
 # Every target first runs the set-up, which takes no time when there is nothing to do.
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: contracts bench-offline-stt bench-offline-answers help setup test-setup demo up down status logs call test lint types unit integration e2e prove mutants lock
+.PHONY: contracts images bench-offline-stt bench-offline-answers help setup test-setup demo up down status logs call test lint types unit integration e2e prove mutants lock
 
 python := .venv/bin/python
 fleet := $(python) -m fleet
@@ -54,8 +54,11 @@ types: setup ## mypy, strict
 unit: setup ## tests without processes and sockets
 	@.venv/bin/pytest -q -m unit
 
-integration: test-setup ## tests against real PostgreSQL, NATS, Redis and LiveKit
+integration: test-setup ## tests against real PostgreSQL, NATS, Redis and LiveKit (INFRA=containers: as containers)
 	@.venv/bin/pytest -q -m integration
+
+images: test-setup ## build the servers' images for INFRA=containers CONTAINER_IMAGES=local (BASE=debian:bookworm-slim, or debootstrap)
+	@BASE="$(BASE)" sh dev/containers/build.sh
 
 e2e: setup ## tests of the whole fleet through its public faces
 	@.venv/bin/pytest -q -m e2e

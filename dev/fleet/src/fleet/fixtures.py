@@ -1,7 +1,7 @@
 """pytest plugin: real servers, one of each for a whole test session, on free ports, in pytest's temporary folder.
 
 Tests share a server, so each makes its own database, stream names or key prefixes. A test that kills a server
-starts its own with `own_servers` instead of spoiling everybody's.
+starts its own with `own_servers` instead of spoiling everybody's. `INFRA=containers`: as containers (fleet.containers).
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import asyncpg
 import pytest
 import pytest_asyncio
 
+from fleet import containers
 from fleet.hosted import HostedSupervisor
 from fleet.servers import (
     LiveKitServer,
@@ -25,6 +26,24 @@ from fleet.servers import (
     make_postgres,
     make_redis,
 )
+
+
+def pytest_configure() -> None:
+    if not containers.wanted():
+        return
+    reason = containers.silence()
+    if reason is not None:
+        raise pytest.UsageError(f"INFRA=containers, but no engine answers: {reason}")
+    containers.sweep()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """The log proves what ran where."""
+    if not containers.wanted():
+        return
+    terminalreporter.section(f"{len(containers.RAN)} containers ran")
+    for ran in containers.RAN:
+        terminalreporter.line(f"{ran.id}  {ran.image}  {ran.server}, pid {ran.pid}")
 
 
 @pytest.fixture(scope="session")

@@ -12,6 +12,7 @@ from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any, TypeVar
 
+from fleet import containers
 from fleet.ports import PortPool
 from fleet.process import ProcessSpec
 from fleet.supervisor import Supervisor
@@ -25,7 +26,7 @@ class HostedSupervisor:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.ports = PortPool()
-        self.supervisor = Supervisor(folder / "logs")
+        self.supervisor = Supervisor(folder / "logs", containers=containers.wanted())
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="fleet-supervisor", daemon=True)
         self._thread.start()

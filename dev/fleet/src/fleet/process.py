@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 Probe = Callable[[], Awaitable[None]]
 """Returns when the process can do its work, raises (any exception, with a reason) when it can't yet."""
@@ -42,6 +43,22 @@ class NotReady(FleetError):
 
 
 @dataclass(frozen=True)
+class ContainerSpec:
+    """The same server in a container. `image` is a name of `fleet.containers.OFFICIAL`; `folder` is seen by it under its own
+    path; an empty `entrypoint` leaves the image's own. `as_caller`: under our user and group, so that its files are ours.
+    """
+
+    image: str
+    folder: Path
+    command: tuple[str, ...]
+    entrypoint: tuple[str, ...] = ()
+    env: Mapping[str, str] = field(default_factory=dict)
+    as_caller: bool = True
+    prepare: Callable[[], None] | None = None
+    """Instead of the process's own."""
+
+
+@dataclass(frozen=True)
 class ProcessSpec:
     """One process: how to start it, when it is ready, how it ends.
 
@@ -66,6 +83,8 @@ class ProcessSpec:
     oneshot: bool = False
     sets_death_signal: bool = False
     """The argv sets the parent-death signal itself (it changes user first, which clears the signal)."""
+    container: ContainerSpec | None = None
+    """For servers: how it runs where containers are wanted (`Supervisor(containers=True)`)."""
 
 
 def base_environment() -> dict[str, str]:
@@ -96,7 +115,22 @@ def tail(log: Path, lines: int = TAIL_LINES) -> str:
     return "\n".join(f"    {line}" for line in last) or "    (the log is empty)"
 
 
-class RunningProcess:
+class Running(Protocol):
+    """What the supervisor knows of a started process or container. `exited` resolves with its return code."""
+
+    spec: ProcessSpec
+    log: Path
+    stopping: bool
+    ready: bool
+    exited: asyncio.Future[int]
+    pid: int
+
+    def signal(self, number: int) -> None: ...
+
+    async def stop(self) -> int: ...
+
+
+class RunningProcess(Running):
     """A started process. `exited` resolves with its return code, whoever ended it."""
 
     def __init__(self, spec: ProcessSpec, log: Path) -> None:

@@ -14,7 +14,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from fleet.process import FleetError, NotReady, ProcessDied, ProcessSpec, RunningProcess
+from fleet.containers import RunningContainer
+from fleet.process import FleetError, NotReady, ProcessDied, ProcessSpec, Running, RunningProcess
 
 T = TypeVar("T")
 PROBE_INTERVAL = 0.05
@@ -43,14 +44,18 @@ class ProcessStatus:
 class Supervisor:
     """A set of processes, one log file each under `log_folder`.
 
-    Use as an async context manager: leaving it stops everything, in the reverse of the order of starting.
+    Use as an async context manager: leaving it stops everything, in the reverse of the order of starting. With `containers`
+    what can run in a container does.
     """
 
-    def __init__(self, log_folder: Path, on_event: Callable[[Event], None] | None = None) -> None:
+    def __init__(
+        self, log_folder: Path, on_event: Callable[[Event], None] | None = None, containers: bool = False
+    ) -> None:
         self.log_folder = log_folder
+        self._containers = containers
         self._listener = on_event
         self._specs: dict[str, ProcessSpec] = {}
-        self._running: dict[str, RunningProcess] = {}
+        self._running: dict[str, Running] = {}
         self._started: list[str] = []
         self._ready: dict[str, asyncio.Event] = {}
         self._death: asyncio.Future[ProcessDied] | None = None
@@ -131,9 +136,7 @@ class Supervisor:
         clock = asyncio.get_running_loop().time
         began = clock()
         self._on_event(Event(spec.name, "starting"))
-        if spec.prepare is not None:
-            await asyncio.to_thread(spec.prepare)
-        process = RunningProcess(spec, self.log_of(spec.name))
+        process = await self._launch(spec)
         self._running[spec.name] = process
         with suppress(ValueError):
             self._started.remove(spec.name)
@@ -149,7 +152,16 @@ class Supervisor:
         self._ready.setdefault(spec.name, asyncio.Event()).set()
         self._on_event(Event(spec.name, "ready", clock() - began))
 
-    async def _wait_for_end(self, process: RunningProcess) -> None:
+    async def _launch(self, spec: ProcessSpec) -> Running:
+        boxed = spec.container if self._containers else None
+        prepare = spec.prepare if boxed is None else boxed.prepare
+        if prepare is not None:
+            await asyncio.to_thread(prepare)
+        if boxed is None:
+            return RunningProcess(spec, self.log_of(spec.name))
+        return await RunningContainer.launch(spec, boxed, self.log_of(spec.name))
+
+    async def _wait_for_end(self, process: Running) -> None:
         spec = process.spec
         try:
             code = await asyncio.wait_for(asyncio.shield(process.exited), spec.ready_timeout)
@@ -159,7 +171,7 @@ class Supervisor:
         if code != 0:
             raise ProcessDied(spec.name, code, process.log)
 
-    async def _wait_until_ready(self, process: RunningProcess) -> None:
+    async def _wait_until_ready(self, process: Running) -> None:
         spec = process.spec
         if spec.ready is None:
             return
@@ -179,7 +191,7 @@ class Supervisor:
             # Between two probes, or less when it dies.
             await asyncio.wait([process.exited], timeout=PROBE_INTERVAL)
 
-    def _on_end(self, process: RunningProcess, future: asyncio.Future[int]) -> None:
+    def _on_end(self, process: Running, future: asyncio.Future[int]) -> None:
         if process.stopping:
             return
         died = ProcessDied(process.spec.name, future.result(), process.log)

@@ -18,7 +18,7 @@ import yaml
 
 from fleet.files import FleetFiles, find_program, write_private
 from fleet.probes import http_ok
-from fleet.process import FleetError, ProcessSpec
+from fleet.process import ContainerSpec, FleetError, ProcessSpec
 from fleet.servers.redis import RedisServer
 
 LIVEKIT_VERSION = "1.13.5"
@@ -91,11 +91,14 @@ def make_livekit(
     if webhooks:
         settings["webhook"] = {"api_key": api_key, "urls": list(webhooks)}
     config = folder / "livekit.yaml"
+    prepare = functools.partial(write_private, config, yaml.safe_dump(settings, sort_keys=False))
+    arguments = ("--config", str(config))
     spec = ProcessSpec(
         name=name,
-        argv=(str(livekit_binary()), "--config", str(config)),
+        argv=(str(livekit_binary()), *arguments),
         ready=http_ok(f"http://127.0.0.1:{port}/"),
-        prepare=functools.partial(write_private, config, yaml.safe_dump(settings, sort_keys=False)),
+        prepare=prepare,
+        container=ContainerSpec("livekit", folder, arguments, prepare=prepare),
         after=(redis.spec.name,),
     )
     return LiveKitServer(spec, "127.0.0.1", port, api_key, api_secret)

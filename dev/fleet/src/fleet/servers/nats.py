@@ -9,7 +9,7 @@ from pathlib import Path
 
 from fleet.files import find_program, write_private
 from fleet.probes import http_ok
-from fleet.process import ProcessSpec
+from fleet.process import ContainerSpec, ProcessSpec
 
 DEV_USER = "dev"
 
@@ -49,11 +49,13 @@ def make_nats(
         f'jetstream {{ store_dir: "{folder / "jetstream"}", sync_interval: always, max_mem: 256MB, max_file: 8GB }}\n'
         f"{block}"
     )
+    prepare = functools.partial(write_private, config, text)
     spec = ProcessSpec(
         name=name,
         argv=(str(binary()), "-c", str(config)),
         ready=http_ok(f"http://127.0.0.1:{monitor_port}/healthz"),
-        prepare=functools.partial(write_private, config, text),
+        prepare=prepare,
+        container=ContainerSpec("nats", folder, ("-c", str(config)), prepare=prepare),
     )
     return NatsServer(spec, "127.0.0.1", port, monitor_port, DEV_USER, password)
 

@@ -20,11 +20,12 @@ from urllib.parse import quote
 
 import asyncpg
 
-from fleet.process import FleetError, Probe, ProcessSpec
+from fleet.process import ContainerSpec, FleetError, Probe, ProcessSpec
 
 SUPERUSER = "postgres"
 NOBODY = 65534
 MAX_CONNECTIONS = 200
+INITDB_ARGUMENTS = ("--auth=scram-sha-256", "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync", "--no-instructions")
 
 
 @dataclass(frozen=True)
@@ -47,24 +48,32 @@ def make_postgres(
 ) -> PostgresServer:
     """A server with its data in `folder`/data. `durable=False` trades safety against power loss for speed in tests."""
     data = folder / "data"
-    argv = [
-        *as_ordinary_user(data),
-        *("setpriv", "--pdeathsig", "INT", "--", str(binaries() / "postgres")),
-        *("-D", str(data), "-h", "127.0.0.1", "-p", str(port), "-k", ""),
-        *("-c", f"max_connections={MAX_CONNECTIONS}"),
-    ]
+    arguments = ["-D", str(data), "-h", "127.0.0.1", "-p", str(port), "-c", f"max_connections={MAX_CONNECTIONS}"]
     if not durable:
-        argv += ["-c", "fsync=off", "-c", "synchronous_commit=off", "-c", "full_page_writes=off"]
+        arguments += ["-c", "fsync=off", "-c", "synchronous_commit=off", "-c", "full_page_writes=off"]
+    program = ("setpriv", "--pdeathsig", "INT", "--", str(binaries() / "postgres"))
+    environment = {"LC_ALL": "C.UTF-8", "TZ": "UTC"}
     spec = ProcessSpec(
         name=name,
-        argv=tuple(argv),
-        env={"LC_ALL": "C.UTF-8", "TZ": "UTC"},
+        argv=(*as_ordinary_user(data), *program, "-k", "", *arguments),
+        env=environment,
         ready=answers(port, password),
         # INT is PostgreSQL's fast shutdown: it doesn't wait for clients to leave.
         stop_signal=signal.SIGINT,
         sets_death_signal=True,
         grace=20.0,
         prepare=functools.partial(prepare, data, password),
+        container=ContainerSpec(
+            "postgres",
+            folder,
+            ("postgres", *arguments),
+            # Read by the image's entry point, which makes the cluster and changes to a user of its own. It asks the server
+            # over its Unix socket meanwhile, in the container's own file system.
+            env=environment
+            | {"PGDATA": str(data), "POSTGRES_PASSWORD": password, "POSTGRES_INITDB_ARGS": " ".join(INITDB_ARGUMENTS)},
+            as_caller=False,
+            prepare=functools.partial(prepare_boxed, folder, data),
+        ),
     )
     return PostgresServer(spec, "127.0.0.1", port, password)
 
@@ -123,13 +132,21 @@ def prepare(data: Path, password: str) -> None:
     os.write(descriptor, f"{password}\n".encode())
     os.close(descriptor)
     command = [*prefix, str(binaries() / "initdb"), "-D", str(data), "-U", SUPERUSER, f"--pwfile={secret}"]
-    command += ["--auth=scram-sha-256", "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync", "--no-instructions"]
+    command += INITDB_ARGUMENTS
     try:
         made = subprocess.run(command, capture_output=True, text=True, check=False)
     finally:
         secret.unlink()
     if made.returncode != 0:
         raise FleetError(f"PostgreSQL's data folder can't be made in {data}:\n{made.stdout}{made.stderr}")
+
+
+def prepare_boxed(folder: Path, data: Path) -> None:
+    """The image's own user must reach its data; a pid that was left over counts on the machine, whose pids it shares."""
+    folder.mkdir(parents=True, exist_ok=True)
+    folder.chmod(0o711)
+    if (data / "PG_VERSION").exists():
+        remove_stale_pid(data)
 
 
 def remove_stale_pid(data: Path) -> None:

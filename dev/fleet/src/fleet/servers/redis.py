@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from fleet.files import find_program, write_private
 from fleet.probes import redis_ping
-from fleet.process import ProcessSpec
+from fleet.process import ContainerSpec, ProcessSpec
 
 
 @dataclass(frozen=True)
@@ -40,11 +40,20 @@ def make_redis(
         f'bind 127.0.0.1\nport {port}\ndir "{folder}"\nrequirepass "{password}"\nsave ""\n'
         f'appendonly {"yes" if appendonly else "no"}\nappendfsync everysec\ndaemonize no\nlogfile ""\n'
     )
+    prepare = functools.partial(write_private, config, text)
     spec = ProcessSpec(
         name=name,
         argv=(str(program(folder)), str(config)),
         ready=redis_ping("127.0.0.1", port, password),
-        prepare=functools.partial(write_private, config, text),
+        prepare=prepare,
+        container=ContainerSpec(
+            "redis",
+            folder,
+            (str(config),),
+            # Past the image's entry point, which would change to a user who can't read the configuration.
+            entrypoint=("redis-server",),
+            prepare=prepare,
+        ),
     )
     return RedisServer(spec, "127.0.0.1", port, password)
 
