@@ -27,8 +27,8 @@ test-setup:
 demo: setup ## start the whole fleet, onboard a clinic, place a real phone call, judge what was heard (SEED=n repeats a run, PROVIDERS=emulated)
 	@$(fleet) demo $(if $(SEED),--seed $(SEED)) $(if $(PROVIDERS),--providers $(PROVIDERS))
 
-up: setup ## start the fleet to stay, with a demo clinic
-	@$(fleet) up $(if $(SEED),--seed $(SEED))
+up: setup ## start the fleet to stay, with a demo clinic (COPIES="rag-svc=2 voice-agent=2" runs more than one of a service)
+	@$(fleet) up $(if $(SEED),--seed $(SEED)) $(if $(COPIES),--copies "$(COPIES)")
 
 down: setup ## stop the fleet that `make up` started
 	@$(fleet) down

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from fleet import resident
 from fleet.files import FleetFiles, find_program, write_private
-from fleet.layout import SERVICES, lay_out
+from fleet.layout import SERVICES, lay_out, parse_copies, service_of
 from fleet.models import MODELS
 from fleet.ports import PortPool
 from fleet.process import FleetError, base_environment
@@ -50,6 +50,40 @@ def test_the_fleet_is_whole_and_its_order_has_no_circle(tmp_path: Path, programs
     names = [spec.name for spec in specs]
     assert len(names) == len(set(names)) == 14
     assert set(SERVICES) <= set(names)
+
+
+def test_copies_differ_by_port_and_files_and_by_nothing_else(tmp_path: Path, programs: None) -> None:
+    with PortPool() as ports:
+        layout = lay_out(tmp_path, ports, copies={"rag-svc": 2, "api-gateway": 2})
+        specs = {spec.name: spec for spec in all_specs(layout)}
+    check_order(list(specs.values()))
+    assert layout.copies_of("rag-svc") == ["rag-svc", "rag-svc-2"]
+    assert layout.copies_of("voice-agent") == ["voice-agent"]
+    first, second = specs["rag-svc"], specs["rag-svc-2"]
+    own = {"SWITCHBOARD_HTTP__PORT", "SWITCHBOARD_TELEMETRY__SPANS_FILE"}
+    assert {key for key in first.env | second.env if first.env[key] != second.env[key]} == own
+    assert (first.argv, first.after) == (second.argv, second.after)
+    livekit = specs["livekit"]
+    assert livekit.prepare is not None
+    livekit.prepare()
+    told = (tmp_path / "livekit" / "livekit.yaml").read_text()
+    assert all(f"{layout.url(gateway)}/webhooks/livekit" in told for gateway in layout.copies_of("api-gateway"))
+
+
+def test_copies_as_a_person_writes_them() -> None:
+    assert parse_copies("") == {}
+    assert parse_copies("rag-svc=2, voice-agent=3") == {"rag-svc": 2, "voice-agent": 3}
+    assert [service_of(name) for name in ("rag-svc", "rag-svc-2", "api-gateway")] == [
+        "rag-svc",
+        "rag-svc",
+        "api-gateway",
+    ]
+
+
+@pytest.mark.parametrize("text", ["rag=2", "rag-svc", "rag-svc=0", "rag-svc=ten", "rag-svc=10"])
+def test_copies_that_make_no_sense_are_refused_with_the_fix(text: str) -> None:
+    with pytest.raises(FleetError, match="COPIES="):
+        parse_copies(text)
 
 
 def test_each_service_gets_only_its_own_credentials(tmp_path: Path, programs: None) -> None:

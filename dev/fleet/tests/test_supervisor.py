@@ -132,6 +132,20 @@ async def test_killed_on_purpose_can_be_revived(tmp_path: Path) -> None:
             assert supervisor.pid_of("server") != before
 
 
+async def test_what_it_started_is_killed_with_it(tmp_path: Path) -> None:
+    """As when its container ends: no child goes on with its work."""
+    code = "import subprocess, sys\nsubprocess.run([sys.executable, '-c', 'import os, signal; print(os.getpid()); signal.pause()'])"
+    async with Supervisor(tmp_path) as supervisor:
+        await supervisor.start(python("parent", code))
+        async with asyncio.timeout(10):
+            while not (child := supervisor.log_of("parent").read_text().strip()):
+                await asyncio.sleep(0.02)
+        await supervisor.kill("parent")
+        async with asyncio.timeout(5):
+            while Path(f"/proc/{child}").exists():
+                await asyncio.sleep(0.02)
+
+
 async def test_one_that_ignores_the_signal_is_killed_with_its_children(tmp_path: Path) -> None:
     code = (
         "import signal,subprocess,sys\n"

@@ -28,6 +28,8 @@ def main(arguments: list[str] | None = None) -> int:
     ):
         command = commands.add_parser(name, help=text)
         command.add_argument("--seed", type=int, help="draw the same clinic again")
+        if name != "demo":
+            command.add_argument("--copies", default="", help='processes of a service, e.g. "rag-svc=2 voice-agent=2"')
         if name == "demo":
             command.add_argument(
                 "--providers", help="emulated: paid providers' protocols instead of the offline pipeline"
@@ -64,11 +66,11 @@ def dispatch(chosen: argparse.Namespace) -> int:
     from fleet import resident
 
     if chosen.command == "serve":
-        return run(resident.serve(chosen.seed))
+        return run(resident.serve(chosen.seed, chosen.copies))
     if chosen.command == "call":
         return run(resident.call(chosen.ask))
     if chosen.command == "up":
-        return resident.up(chosen.seed)
+        return resident.up(chosen.seed, chosen.copies)
     if chosen.command == "logs":
         return resident.logs(chosen.name)
     plain = {"down": resident.down, "status": resident.status, "migrate": resident.migrate}

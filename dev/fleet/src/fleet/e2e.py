@@ -107,8 +107,7 @@ class RunningFleet:
 
     async def operators(self, service: str, path: str) -> list[dict[str, Any]]:
         """One list of a service's operators' pages."""
-        url = f"http://127.0.0.1:{self.layout.http_ports[service]}"
-        async with client(base_url=url) as http:
+        async with client(base_url=self.layout.url(service)) as http:
             reply = await http.get(path, headers={"authorization": f"Bearer {self.layout.secrets.operators}"})
             reply.raise_for_status()
             found: list[dict[str, Any]] = reply.json()

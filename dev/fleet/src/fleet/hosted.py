@@ -45,7 +45,7 @@ class HostedSupervisor:
         await self._run_from_loop(self.supervisor.start(*specs))
 
     async def akill(self, name: str) -> None:
-        """kill -9, and waits for its end."""
+        """kill -9 for it and what it started, and waits for its end."""
         await self._run_from_loop(self.supervisor.kill(name))
 
     async def astop(self, name: str) -> int:

@@ -179,6 +179,11 @@ class RunningProcess(Running):
         if not self.exited.done():
             self._popen.send_signal(number)
 
+    def kill(self) -> None:
+        """kill -9 for this process and what it started; nothing when it has ended."""
+        if not self.exited.done():
+            os.killpg(self.pid, signal.SIGKILL)
+
     async def stop(self) -> int:
         """Asks it to end, waits for its grace, then kills it and what is left of its session. Returns its code."""
         self.stopping = True

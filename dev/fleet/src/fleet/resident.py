@@ -19,7 +19,7 @@ from fleet.call import CallBroken, CallOutcome, Judged, Phone, agent_judge, ask_
 from fleet.draw import draw_clinic
 from fleet.files import FleetFiles, write_private
 from fleet.judge import Verdict
-from fleet.layout import DATABASE, Layout, lay_out
+from fleet.layout import DATABASE, Layout, lay_out, parse_copies
 from fleet.onboarding import AGENT_VOICE, onboard
 from fleet.page import PAGE, Facts, write_page
 from fleet.ports import PortPool
@@ -87,7 +87,11 @@ class Writer:
         self.phase, self.detail = "starting", ""
 
     def write(self) -> None:
-        rows = [{"name": r.name, "state": r.state, "pid": r.pid, "log": str(r.log)} for r in self._supervisor.status()]
+        ports = self._layout.http_ports
+        rows = [
+            {"name": r.name, "state": r.state, "pid": r.pid, "log": str(r.log), "port": ports.get(r.name)}
+            for r in self._supervisor.status()
+        ]
         state = State(
             os.getpid(),
             birth(os.getpid()),
@@ -103,13 +107,17 @@ class Writer:
         write_private(folder() / "state.json", json.dumps(asdict(state), indent=1))
 
 
-async def serve(seed: int | None) -> int:
-    """Runs the fleet until SIGTERM or Ctrl-C. A process that dies is named; the others go on."""
+async def serve(seed: int | None, copies: str = "") -> int:
+    """Runs the fleet until SIGTERM or Ctrl-C. A process that dies is named; the others go on.
+
+    `copies`: as COPIES= says it (`fleet.layout.parse_copies`).
+    """
+    wanted = parse_copies(copies)
     if (other := read_state()) is not None and other.pid != os.getpid():
         raise FleetError(f"a fleet runs already (pid {other.pid}); `make down` stops it")
     view = View(terminal())
     with PortPool() as ports:
-        layout = lay_out(folder(), ports)
+        layout = lay_out(folder(), ports, copies=wanted)
         writer: Writer | None = None
 
         def on_event(event: Event) -> None:
@@ -143,13 +151,15 @@ async def onboard_demo(api_url: str, seed: int | None, view: View) -> None:
     write_private(clinic_file(), json.dumps({"number": made.number, "api_key": made.api_key, "seed": clinic.seed}))
 
 
-def up(seed: int | None) -> int:
+def up(seed: int | None, copies: str = "") -> int:
     """Starts the supervisor in the background and returns when the fleet answers."""
+    parse_copies(copies)
     if (state := read_state()) is not None:
         print(f"it runs already: {state.api_url} (pid {state.pid})")
         return 0
     log = folder() / "supervisor.log"
-    command = [sys.executable, "-m", "fleet", "serve", *(["--seed", str(seed)] if seed is not None else [])]
+    more = [*(["--seed", str(seed)] if seed is not None else []), *(["--copies", copies] if copies else [])]
+    command = [sys.executable, "-m", "fleet", "serve", *more]
     with log.open("wb") as stream:
         started = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=stream, stderr=subprocess.STDOUT, start_new_session=True
@@ -209,7 +219,7 @@ def status() -> int:
         f"{state.phase} for {minutes:.0f} min, {state.api_url}, SIP on 127.0.0.1:{state.sip_port} (UDP), pid {state.pid}"
     )
     for row in state.processes:
-        print(f"  {row['name']:<18} {row['state']:<9} {row['pid'] or '':<8} {row['log']}")
+        print(f"  {row['name']:<20} {row['state']:<9} {row['pid'] or '':<8} {row.get('port') or '':<6} {row['log']}")
     if state.detail:
         print(state.detail)
     return 1 if any(row["state"] == "died" for row in state.processes) else 0

@@ -10,7 +10,7 @@ from collections.abc import Callable
 import asyncpg
 from switchboard.bus.permissions import TOPOLOGY_USER
 
-from fleet.layout import CALLS_AT_ONCE, DATABASE, SERVICES, Layout
+from fleet.layout import CALLS_AT_ONCE, DATABASE, Layout, service_of
 from fleet.models import ACOUSTIC, EMBEDDINGS
 from fleet.probes import http_ok
 from fleet.process import ProcessSpec
@@ -52,7 +52,12 @@ def all_specs(layout: Layout) -> list[ProcessSpec]:
         layout.sip.spec,
     ]
     servers += [layout.emulated.spec()] if layout.emulated else []
-    return [*servers, migrate_step(layout), topology_step(layout), *(service(layout, name) for name in SERVICES)]
+    return [
+        *servers,
+        migrate_step(layout),
+        topology_step(layout),
+        *(service(layout, process) for process in layout.http_ports),
+    ]
 
 
 def migrate_step(layout: Layout) -> ProcessSpec:
@@ -95,15 +100,15 @@ def step(
     )
 
 
-def service(layout: Layout, name: str) -> ProcessSpec:
-    """One of the six."""
-    port = layout.http_ports[name]
+def service(layout: Layout, process: str) -> ProcessSpec:
+    """One process of one of the six. Copies differ by port, log and spans; they have the same credentials and settings."""
+    name, port = service_of(process), layout.http_ports[process]
     needs = NEEDS[name]
     env = {
         "SWITCHBOARD_HTTP__HOST": "127.0.0.1",
         "SWITCHBOARD_HTTP__PORT": str(port),
         "SWITCHBOARD_TELEMETRY__LOG_LEVEL": "info",
-        "SWITCHBOARD_TELEMETRY__SPANS_FILE": str(layout.folder / "spans" / f"{name}.jsonl"),
+        "SWITCHBOARD_TELEMETRY__SPANS_FILE": str(layout.folder / "spans" / f"{process}.jsonl"),
         # Sound libraries and caches of espeak-ng's process stay below the fleet's folder.
         "PULSE_RUNTIME_PATH": str(layout.folder / "pulse"),
         "PULSE_STATE_PATH": str(layout.folder / "pulse"),
@@ -122,10 +127,10 @@ def service(layout: Layout, name: str) -> ProcessSpec:
     if "livekit" in needs:
         after.append(layout.livekit.spec.name)
     return ProcessSpec(
-        name=name,
+        name=process,
         argv=(sys.executable, "-m", MODULES[name]),
         env=env,
-        ready=http_ok(f"http://127.0.0.1:{port}/health/ready"),
+        ready=http_ok(f"{layout.url(process)}/health/ready"),
         ready_timeout=90.0,
         grace=GRACE,
         after=tuple(after),

@@ -6,7 +6,6 @@ Everything waits on a probe with a deadline or on a process's end, never on a fi
 from __future__ import annotations
 
 import asyncio
-import signal
 from collections.abc import Callable, Coroutine, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -234,11 +233,14 @@ class Supervisor:
         """Waits until a process has ended, by itself or not; its exit code."""
         return await asyncio.shield(self._running[name].exited)
 
-    async def kill(self, name: str, number: signal.Signals = signal.SIGKILL) -> None:
-        """Kills one process on purpose (it doesn't count as died) and waits for its end; `revive` starts it again."""
+    async def kill(self, name: str) -> None:
+        """kill -9 on purpose (it doesn't count as died), with all that it started, as the end of its container would.
+
+        Waits for the end; `revive` starts it again.
+        """
         process = self._running[name]
         process.stopping = True
-        process.signal(number)
+        process.kill()
         await process.exited
 
     async def revive(self, name: str) -> None:
