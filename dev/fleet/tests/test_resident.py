@@ -61,7 +61,7 @@ def test_copies_differ_by_port_and_files_and_by_nothing_else(tmp_path: Path, pro
     assert layout.copies_of("voice-agent") == ["voice-agent"]
     first, second = specs["rag-svc"], specs["rag-svc-2"]
     own = {"SWITCHBOARD_HTTP__PORT", "SWITCHBOARD_TELEMETRY__SPANS_FILE"}
-    assert {key for key in first.env | second.env if first.env[key] != second.env[key]} == own
+    assert {key for key in {*first.env, *second.env} if first.env[key] != second.env[key]} == own
     assert (first.argv, first.after) == (second.argv, second.after)
     livekit = specs["livekit"]
     assert livekit.prepare is not None

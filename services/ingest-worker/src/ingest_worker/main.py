@@ -50,7 +50,8 @@ async def compose(process: service.Service[Settings]) -> ASGIApp | None:
         clock=process.clock,
     )
     ingestion = Ingestion(resources, parallel=ingest.parallel, max_chunks=ingest.max_chunks)
-    bus.consume({DocumentUploaded: ingestion.uploaded})
+    # No more than it works on: what waits here would wait for this process while another one is free.
+    bus.consume({DocumentUploaded: ingestion.uploaded}, at_once=ingest.parallel)
     return None
 
 

@@ -18,7 +18,7 @@ from opentelemetry.trace import SpanKind
 from switchboard import subjects
 from switchboard.bus import deadletters, metrics, rpc
 from switchboard.bus.connection import LateClient, establish, flush
-from switchboard.bus.consumer import ConsumerLoop
+from switchboard.bus.consumer import IN_HAND, ConsumerLoop
 from switchboard.bus.consumer import Handler as FactHandler
 from switchboard.bus.envelope import BROKER_ID, CONTRACT, Message, decode, encode_fact, encode_live
 from switchboard.bus.kv import Bucket
@@ -166,8 +166,11 @@ class Bus:
                 raise Unavailable(f"the broker did not store {name}") from error
         metrics.published.labels(name).inc()
 
-    def consume(self, handlers: Mapping[type[Fact], FactHandler]) -> None:
-        """Start consuming; one durable per stream, shared with this service's other replicas."""
+    def consume(self, handlers: Mapping[type[Fact], FactHandler], at_once: int = IN_HAND) -> None:
+        """Start consuming; one durable per stream, shared with this service's other replicas.
+
+        ``at_once``: how many deliveries this process has in hand, at the most.
+        """
         by_domain: dict[Domain, dict[type[Fact], FactHandler]] = {}
         for fact, handler in handlers.items():
             if self._service not in fact.consumers:
@@ -181,6 +184,7 @@ class Bus:
                 chosen,
                 self.keyring,
                 lambda: int(self._client.stats["reconnects"]),
+                at_once,
             )
             self._loops.append(loop)
             task = asyncio.create_task(loop.run(), name=f"consume {domain}")

@@ -47,7 +47,8 @@ AWAY_SECONDS = 300.0
 """How long one delivery is tried in hand: an outage of half an hour buries nothing."""
 
 IN_HAND = 32
-"""Messages that one process has taken of one durable and not yet answered."""
+"""Messages that one process has taken of one durable and not yet answered, unless its service says otherwise. What it
+holds, no other copy can take."""
 
 FETCH_SECONDS = 5.0
 DEAD_REASON = "Switchboard-Dead-Reason"
@@ -82,8 +83,11 @@ class ConsumerLoop:
         handlers: Mapping[type[Fact], Handler],
         keyring: Keyring,
         connection: Callable[[], int] = lambda: 0,
+        at_once: int = IN_HAND,
     ) -> None:
-        """``connection`` counts the connections that there have been to the broker."""
+        """``connection`` counts the connections that there have been to the broker; ``at_once`` is the most in hand."""
+        self._at_once = at_once
+        metrics.in_hand.labels(durable).set_function(lambda: len(self._in_hand))
         self._connection = connection
         self._js = js
         self._stream = stream
@@ -130,10 +134,10 @@ class ConsumerLoop:
 
     async def _room(self) -> int:
         """How many more messages may be taken, once it is at least one; 0 when a stop is asked for."""
-        while len(self._in_hand) >= IN_HAND and not self._stopping.is_set():
+        while len(self._in_hand) >= self._at_once and not self._stopping.is_set():
             self._freed.clear()
             await self._freed.wait()
-        return 0 if self._stopping.is_set() else IN_HAND - len(self._in_hand)
+        return 0 if self._stopping.is_set() else self._at_once - len(self._in_hand)
 
     async def _fetch(self, subscription: JetStreamContext.PullSubscription, most: int) -> list[Msg]:
         """The next messages, or nothing as soon as a stop is asked for."""

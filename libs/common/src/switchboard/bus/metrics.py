@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from prometheus_client import Counter, Histogram
+from prometheus_client import Counter, Gauge, Histogram
 
 requests = Counter("switchboard_rpc_client_requests", "Requests sent", ["contract", "outcome"])
 request_seconds = Histogram(
@@ -18,6 +18,8 @@ served_seconds = Histogram(
     ["contract"],
     buckets=(0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5),
 )
+serving = Gauge("switchboard_rpc_server_in_hand", "Requests being served now", ["contract"])
 published = Counter("switchboard_bus_published", "Facts stored by the broker", ["contract"])
 consumed = Counter("switchboard_bus_consumed", "Deliveries handled", ["contract", "outcome"])
+in_hand = Gauge("switchboard_bus_in_hand", "Deliveries fetched and not settled yet", ["durable"])
 late_replies = Counter("switchboard_rpc_late_replies", "Replies not sent since nobody waits any more", ["contract"])

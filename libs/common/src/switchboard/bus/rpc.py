@@ -162,7 +162,12 @@ class Server:
             return
         task = asyncio.create_task(self._serve(msg), name=f"rpc {self._spec.contract()}")
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._ended)
+        metrics.serving.labels(self._spec.contract()).inc()
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        metrics.serving.labels(self._spec.contract()).dec()
 
     async def drain(self) -> None:
         """Refuse new requests and wait for those in hand."""
