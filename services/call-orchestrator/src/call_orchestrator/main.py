@@ -13,8 +13,9 @@ from switchboard.blobs import Blobs
 from switchboard.bus import Bus
 from switchboard.bus.topology import SNAPSHOTS
 from switchboard.clock import Clock
+from switchboard.contracts.base import Empty
 from switchboard.contracts.base import Service as Name
-from switchboard.contracts.calls import END_CALL, EndCall
+from switchboard.contracts.calls import END_CALL, PULSE, EndCall
 from switchboard.db import Database
 from switchboard.ids import Ids
 from switchboard.inbox import Inbox
@@ -38,6 +39,7 @@ from call_orchestrator.settings import CallsSettings, Settings
 from call_orchestrator.watch.decisions import Policy
 from call_orchestrator.watch.driver import Watch
 from call_orchestrator.watch.ledger import Ledger
+from call_orchestrator.watch.pulse import Pulse
 
 SCHEMA = "calls"
 PRUNE_EVERY_S = 3600.0
@@ -57,6 +59,7 @@ class Parts:
     facts: FactHandlers
     admission: Admission
     watch: Watch
+    pulse: Pulse
     operations: Operations
     housekeeping: Housekeeping
 
@@ -90,6 +93,9 @@ def build(db: Database, bus: Bus, book: Book, media: Media, clock: Clock, settin
     async def tell(tenant_id: UUID, call_id: UUID, body: EndCall) -> None:
         await bus.command(END_CALL, body, tenant_id=tenant_id, call_id=call_id)
 
+    async def ask(tenant_id: UUID, call_id: UUID) -> None:
+        await bus.command(PULSE, Empty(), tenant_id=tenant_id, call_id=call_id)
+
     control = Control(db, records, media, tell, clock)
     ledger = Ledger(db, book, records, clock, ids)
     watch = Watch(media, ledger, policy(settings), clock, lambda: bus.is_connected)
@@ -98,6 +104,7 @@ def build(db: Database, bus: Bus, book: Book, media: Media, clock: Clock, settin
         facts=FactHandlers(db, Inbox(SCHEMA), records, watch.hint),
         admission=admission,
         watch=watch,
+        pulse=Pulse(ledger.live, ask, watch.job_lost, records.lease, clock),
         operations=Operations(db, ledger, watch, admission, drain, bus.dead_letters, clock),
         housekeeping=Housekeeping(admission, ledger, drain, clock),
     )
@@ -135,6 +142,7 @@ async def compose(service: Service[Settings], open_media: OpenMedia = LiveKitMed
     await parts.requests.serve(bus)
     bus.consume(parts.facts.table())
     sweep_every = timedelta(seconds=settings.calls.sweep_every_s)
+    service.background("pulse", parts.pulse.run(timedelta(seconds=settings.calls.pulse_every_s)))
     service.background("watch", parts.watch.run(sweep_every, parts.housekeeping))
     return Litestar(
         route_handlers=[router(parts.operations, settings.operators.token.get_secret_value())],

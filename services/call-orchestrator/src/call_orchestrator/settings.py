@@ -29,6 +29,7 @@ class CallsSettings(Fragment):
     dispatch_attempts: int = Field(3, ge=0, le=10, description="times a room without an agent is offered again")
     hangup_grace_s: float = Field(4.0, gt=0, le=60, description="seconds a job has to say why a call ended")
     sweep_every_s: float = Field(5.0, gt=0, le=60, description="seconds between comparisons with LiveKit")
+    pulse_every_s: float = Field(2.0, gt=0, le=60, description="seconds between questions to the jobs of live calls")
     agent_name: str = Field("receptionist", min_length=1, description="name the voice agents register under")
 
 

@@ -86,15 +86,43 @@ def test_a_time_that_passed_before_we_looked_counts() -> None:
     assert decide(seen, LEG, RINGING, POLICY, at(60)).actions == (Dispatch(1),)
 
 
-def test_an_agent_that_leaves_is_replaced_counting_from_when_it_left() -> None:
+ADMITTED = replace(TALKING, state=CallState.ADMITTED, answered=False, ends_by=None)
+
+
+def lost(reason: EndReason, seconds: float) -> tuple[DeleteRoom, End]:
+    return (DeleteRoom(), End(reason, at(seconds)))
+
+
+def test_an_agent_that_leaves_before_the_answer_is_replaced_counting_from_when_it_left() -> None:
     seen = sight((BOTH, 0), (BOTH, 30), (LEG, 40))
-    assert decide(seen, LEG, TALKING, POLICY, at(40)).again_at == at(43)
-    assert decide(seen, LEG, TALKING, POLICY, at(43)).actions == (Dispatch(1),)
+    waiting = decide(seen, LEG, ADMITTED, POLICY, at(42.9))
+    assert (waiting.actions, waiting.again_at) == ((), at(43))
+    assert decide(seen, LEG, ADMITTED, POLICY, at(43)).actions == (Dispatch(1),)
 
 
-def test_a_call_whose_agent_can_not_be_replaced_was_lost_by_the_agent() -> None:
+def test_a_call_that_was_talked_to_ends_when_its_agent_stays_away() -> None:
+    """Nobody else knows what was said in it. An agent that is back within three seconds was never away."""
+    seen = sight((BOTH, 0), (BOTH, 30), (LEG, 40))
+    assert decide(seen, LEG, TALKING, POLICY, at(42.9)).actions == ()
+    assert decide(seen, LEG, TALKING, POLICY, at(43)).actions == lost(EndReason.AGENT_LOST, 43)
+    back = look(seen, BOTH, START, at(42))
+    assert decide(back, BOTH, TALKING, POLICY, at(43)).actions == ()
+
+
+def test_a_call_that_nobody_can_be_found_for_was_lost_by_its_agent() -> None:
     seen = replace(sight((BOTH, 0), (LEG, 40)), attempts=3, attempted_at=at(49))
-    assert decide(seen, LEG, TALKING, POLICY, at(52)).actions == (DeleteRoom(), End(EndReason.AGENT_LOST, at(52)))
+    assert decide(seen, LEG, ADMITTED, POLICY, at(52)).actions == lost(EndReason.AGENT_LOST, 52)
+
+
+def test_an_agent_that_is_known_to_be_gone_is_not_waited_for_though_livekit_shows_it() -> None:
+    gone = replace(sight((BOTH, 0), (BOTH, 40)), lost_epoch=1)
+    assert decide(gone, BOTH, TALKING, POLICY, at(40)).actions == lost(EndReason.AGENT_LOST, 40)
+    offered = decide(gone, BOTH, ADMITTED, POLICY, at(40))
+    assert (offered.actions, offered.again_at) == ((Dispatch(1),), at(43))
+    assert decide(offered.sight, BOTH, ADMITTED, POLICY, at(42)).actions == ()
+    # Whoever has taken over since is not that job.
+    assert decide(offered.sight, BOTH, replace(ADMITTED, epoch=2), POLICY, at(43)).actions == ()
+    assert decide(gone, BOTH, None, POLICY, at(40)).actions == ()
 
 
 def test_all_is_well_with_a_leg_and_an_agent() -> None:

@@ -296,6 +296,8 @@ class EndCall(Contract):
 
 
 END_CALL = Command("end", EndCall, Empty, services(Service.CALL_ORCHESTRATOR))
+PULSE = Command("pulse", Empty, Empty, services(Service.CALL_ORCHESTRATOR), deadline=1.0)
+"""Answered by every job as long as it lives: that somebody serves it is all that is asked."""
 
 
 # -- words while they are spoken -------------------------------------------------------------------------------------

@@ -53,7 +53,7 @@ RPCS: tuple[Rpc[Any, Any], ...] = (
     tenants.PAUSE,
 )
 
-COMMANDS: tuple[Command[Any, Any], ...] = (calls.END_CALL,)
+COMMANDS: tuple[Command[Any, Any], ...] = (calls.END_CALL, calls.PULSE)
 
 LIVES: tuple[type[Live], ...] = (calls.LiveWords, calls.LiveSource, calls.LiveState)
 

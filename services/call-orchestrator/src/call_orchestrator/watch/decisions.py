@@ -62,17 +62,23 @@ class RecordView:
 
 @dataclass(frozen=True, slots=True)
 class Sight:
-    """What is remembered of a room from one look to the next."""
+    """What is remembered of a room from one look to the next. ``lost_epoch``: of the latest job that is known to be gone,
+    whatever LiveKit still shows of it."""
 
     leg_seen: bool = False
     leg_left: bool = False
     no_leg_since: datetime | None = None
+    agent_seen: bool = False
     no_agent_since: datetime | None = None
     attempts: int = 0
     attempted_at: datetime | None = None
     gave_up: bool = False
     blind_at: datetime | None = None
     """When the records or the bus were last away: what jobs said then is not in the records yet."""
+    lost_epoch: int = 0
+
+    def lost_job_of(self, record: RecordView | None) -> bool:
+        return record is not None and record.epoch > 0 and record.epoch == self.lost_epoch
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,17 +114,19 @@ class Plan:
 
 
 def look(sight: Sight, view: RoomView | None, created_at: datetime, now: datetime) -> Sight:
-    """``sight`` after one more look. A room's time without an agent begins with the room."""
+    """``sight`` after one more look. A room's time without its first agent begins with the room."""
     leg = view is not None and view.leg
     agent = view is not None and view.agent
     began = min(created_at, now)
+    late = sight.agent_seen or sight.no_leg_since is not None
     return replace(
         sight,
         leg_seen=sight.leg_seen or leg,
         # A leg that came back never left.
         leg_left=not leg and (sight.leg_left or (sight.leg_seen and view is not None)),
         no_leg_since=None if leg else sight.no_leg_since or now,
-        no_agent_since=None if agent else sight.no_agent_since or (began if sight.no_leg_since is None else now),
+        agent_seen=sight.agent_seen or agent,
+        no_agent_since=None if agent else sight.no_agent_since or (now if late else began),
     )
 
 
@@ -130,7 +138,7 @@ def decide(sight: Sight, view: RoomView | None, record: RecordView | None, polic
         return _over(sight, record, policy, now)
     if not view.leg:
         return _without_leg(sight, record, policy, now)
-    if view.agent:
+    if view.agent and not sight.lost_job_of(record):
         return _complete(sight, record, policy, now)
     return _without_agent(sight, record, policy, now)
 
@@ -199,14 +207,25 @@ def _complete(sight: Sight, record: RecordView | None, policy: Policy, now: date
 
 
 def _without_agent(sight: Sight, record: RecordView | None, policy: Policy, now: datetime) -> Plan:
-    waited_since = max(filter(None, (sight.no_agent_since, sight.attempted_at)), default=now)
-    due = waited_since + policy.join_within
+    due = _agent_due(sight, record, policy, now)
     if now < due:
         return Plan(sight, (), due)
+    if record is not None and record.answered:
+        # Another agent would know nothing of what was said and greet the caller anew.
+        return _give_up(sight, EndReason.AGENT_LOST, policy, now)
     if sight.attempts < policy.attempts:
         tried = replace(sight, attempts=sight.attempts + 1, attempted_at=now)
         return Plan(tried, (Dispatch(tried.attempts),), now + policy.join_within)
     # Whoever opens no record until the end still gets one: the driver opens it from what it saw of the leg.
-    gave_up = replace(sight, gave_up=True)
-    reason = EndReason.NO_AGENT if record is None else _why_gave_up(record)
-    return Plan(gave_up, (DeleteRoom(), End(reason, now)), now + policy.grace)
+    return _give_up(sight, EndReason.NO_AGENT if record is None else _why_gave_up(record), policy, now)
+
+
+def _agent_due(sight: Sight, record: RecordView | None, policy: Policy, now: datetime) -> datetime:
+    """Until when an agent is waited for; a job that is known to be gone has had its time."""
+    if sight.lost_job_of(record):
+        return now if sight.attempted_at is None else sight.attempted_at + policy.join_within
+    return max(filter(None, (sight.no_agent_since, sight.attempted_at)), default=now) + policy.join_within
+
+
+def _give_up(sight: Sight, reason: EndReason, policy: Policy, now: datetime) -> Plan:
+    return Plan(replace(sight, gave_up=True), (DeleteRoom(), End(reason, now)), now + policy.grace)

@@ -85,6 +85,15 @@ class Watch:
             room.sight = replace(room.sight, leg_seen=True, leg_left=True)
         self._wake.set()
 
+    def job_lost(self, room_sid: str, epoch: int) -> None:
+        """The job of that epoch is gone; said again as long as it is. A room that isn't known yet is named by the next sweep,
+        and soon after an outage nothing is believed that the outage may have done."""
+        now, room = self._clock.now(), self._rooms.get(room_sid)
+        if room is not None and room.sight.lost_epoch < epoch and self._caught_up(now):
+            room.sight = replace(room.sight, lost_epoch=epoch)
+            room.due = now
+            self._wake.set()
+
     async def sweep(self) -> None:
         """Compare all rooms with all live records; raises ``Unavailable`` when LiveKit or the database is away."""
         now = self._clock.now()

@@ -17,6 +17,7 @@ from switchboard.contracts.base import Empty, Service
 from switchboard.contracts.calls import (
     END_CALL,
     HEARTBEAT,
+    PULSE,
     AdmitReply,
     AdmitRequest,
     CallPlan,
@@ -261,6 +262,7 @@ class _TakenCall:
         while True:
             await self._bus.connected(None)
             try:
+                await self._bus.serve_command(PULSE, self._tenant_id, self._reply.call_id, _here)
                 await self._bus.serve_command(END_CALL, self._tenant_id, self._reply.call_id, self._end)
                 return
             except SwitchboardError as error:
@@ -311,6 +313,10 @@ class _TakenCall:
                 return
             except (SwitchboardError, SealError) as error:
                 _log.warning("heartbeat failed", error=type(error).__name__)
+
+
+async def _here(_body: Empty, _call: Call) -> Empty:
+    return Empty()
 
 
 async def _delete_room(ctx: JobContext) -> None:
