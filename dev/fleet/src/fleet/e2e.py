@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from fleet.faults.line import Line
 from fleet.faults.voice import VoiceFaults
 from fleet.hosted import HostedSupervisor
 from fleet.judge import Judge
-from fleet.layout import DATABASE, Layout, lay_out
+from fleet.layout import DATABASE, SERVICES, Layout, lay_out
 from fleet.onboarding import Onboarded, onboard
 from fleet.ports import PortPool
 from fleet.process import FleetError
@@ -122,13 +122,26 @@ def free_number(seed: int) -> str:
 @pytest.fixture(scope="session")
 def running_fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningFleet]:
     """Every process of the fleet, on free ports, in pytest's temporary folder."""
-    folder = tmp_path_factory.mktemp("fleet")
+    with whole_fleet(tmp_path_factory.mktemp("fleet")) as fleet:
+        yield fleet
+
+
+@pytest.fixture(scope="module")
+def two_of_everything(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningFleet]:
+    """A fleet of its own in which every service runs in two copies."""
+    with whole_fleet(tmp_path_factory.mktemp("two"), copies=dict.fromkeys(SERVICES, 2)) as fleet:
+        yield fleet
+
+
+@contextmanager
+def whole_fleet(folder: Path, copies: Mapping[str, int] | None = None) -> Iterator[RunningFleet]:
+    """Started, and stopped with the block."""
     host = HostedSupervisor(folder)
     try:
         with PortPool() as ports:
             voice = VoiceFaults(folder / "faults")
             # With the stand-ins of providers: a clinic that chooses none never meets them.
-            layout = lay_out(folder, ports, voice.programs, emulated=True)
+            layout = lay_out(folder, ports, voice.programs, emulated=True, copies=copies)
             host.start(*all_specs(layout))
             yield RunningFleet(layout, host, ports, View(Console(width=160)), folder, voice)
     finally:

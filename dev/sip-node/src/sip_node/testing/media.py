@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 import re
 import secrets
+import socket
 import struct
+import time
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -15,6 +18,9 @@ import numpy.typing as npt
 Samples = npt.NDArray[np.int16]
 RATE: Final = 8000
 FRAME: Final = 160
+SO_TIMESTAMPNS: Final = 35
+"""Linux: the kernel says when it received each packet, so that a reader who comes late still measures the sender."""
+_TIMESPEC: Final = struct.Struct("@ll")
 
 
 def tone(hertz: float, seconds: float, rate: int = RATE, level: float = 0.3) -> Samples:
@@ -85,6 +91,8 @@ def from_mulaw(payload: bytes) -> Samples:
 
 @dataclass(frozen=True)
 class Packet:
+    """``at``: when the kernel received it, on the loop's clock."""
+
     payload_type: int
     sequence: int
     timestamp: int
@@ -93,13 +101,19 @@ class Packet:
     at: float
 
 
-class CallerMedia(asyncio.DatagramProtocol):
+class CallerMedia:
     """An RTP port that plays a tone once started (mu-law)."""
 
     def __init__(self) -> None:
-        self.port = 0
         self.packets: list[Packet] = []
-        self._transport: asyncio.DatagramTransport | None = None
+        self._loop = asyncio.get_running_loop()
+        self._offset = self._loop.time() - time.time()
+        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._socket.setblocking(False)
+        self._socket.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
+        self._socket.bind(("127.0.0.1", 0))
+        self.port = int(self._socket.getsockname()[1])
+        self._loop.add_reader(self._socket, self._receive)
         self._task: asyncio.Task[None] | None = None
         self._destination = ("127.0.0.1", 0)
         self._sequence, self._timestamp = 1000, 160_000
@@ -108,24 +122,26 @@ class CallerMedia(asyncio.DatagramProtocol):
 
     @classmethod
     async def open(cls) -> CallerMedia:
-        loop = asyncio.get_running_loop()
-        _, protocol = await loop.create_datagram_endpoint(cls, local_addr=("127.0.0.1", 0))
-        return protocol
+        return cls()
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = transport  # type: ignore[assignment]
-        self.port = transport.get_extra_info("sockname")[1]
+    def _receive(self) -> None:
+        # Until it would block; ICMP answers, which are errors too, are of no interest.
+        with suppress(OSError):
+            while True:
+                data, control, _, _ = self._socket.recvmsg(2048, socket.CMSG_SPACE(_TIMESPEC.size))
+                self._take(data, control)
 
-    def datagram_received(self, data: bytes, _: tuple[str, int]) -> None:
+    def _take(self, data: bytes, control: list[tuple[int, int, bytes]]) -> None:
         if len(data) < 12:
             return
         _, second, sequence, timestamp, _ = struct.unpack_from("!BBHII", data)
-        now = asyncio.get_running_loop().time()
-        self.packets.append(Packet(second & 0x7F, sequence, timestamp, data[12:], bool(second & 0x80), now))
+        at = self._loop.time()
+        for level, kind, content in control:
+            if (level, kind) == (socket.SOL_SOCKET, SO_TIMESTAMPNS):
+                seconds, nanoseconds = _TIMESPEC.unpack_from(content)
+                at = seconds + nanoseconds / 1e9 + self._offset
+        self.packets.append(Packet(second & 0x7F, sequence, timestamp, data[12:], bool(second & 0x80), at))
         self._arrived.set()
-
-    def error_received(self, exc: Exception) -> None:
-        """ICMP answers are of no interest."""
 
     def send_to(self, answer_sdp: str) -> None:
         """Take the far side's port from its answer."""
@@ -147,8 +163,9 @@ class CallerMedia(asyncio.DatagramProtocol):
 
     def close(self) -> None:
         self.stop()
-        if self._transport is not None:
-            self._transport.close()
+        if self._socket.fileno() >= 0:
+            self._loop.remove_reader(self._socket)
+            self._socket.close()
 
     def press(self, code: int, marker: bool = True) -> None:
         """One key as RFC 4733 events: six updates, three ends, all with one timestamp."""
@@ -183,8 +200,8 @@ class CallerMedia(asyncio.DatagramProtocol):
             await asyncio.sleep(max(0.0, deadline - loop.time()))
 
     def _send(self, payload_type: int, payload: bytes, timestamp: int, marker: bool) -> None:
-        assert self._transport is not None
         flags = (0x80 if marker else 0) | payload_type
         header = struct.pack("!BBHII", 0x80, flags, self._sequence % 65536, timestamp % 2**32, self._ssrc)
         self._sequence += 1
-        self._transport.sendto(header + payload, self._destination)
+        with suppress(OSError):  # the other side's port may be closed already
+            self._socket.sendto(header + payload, self._destination)

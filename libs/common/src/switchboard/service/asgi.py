@@ -71,6 +71,8 @@ class Shell:
         self._clock = clock
         self._trust = trust_inbound_trace
         self.in_flight = InFlight()
+        active = metrics.gauge("http.server.active_requests", "Requests being answered now")
+        active.set_function(lambda: self.in_flight.count)
         self._duration = metrics.histogram(
             "http.server.request.duration",
             "Duration of HTTP requests",
