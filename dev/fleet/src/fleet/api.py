@@ -99,12 +99,21 @@ class SwitchboardApi:
         return await self._ask(Tenant, "GET", "/tenant")
 
     async def add_location(
-        self, name: str, *, hours: Iterable[tuple[str, str, str]] = (), address: str = "", notes: str = ""
+        self,
+        name: str,
+        *,
+        hours: Iterable[tuple[str, str, str]] = (),
+        address: str = "",
+        notes: str = "",
+        key: str | None = None,
     ) -> Location:
-        """``hours`` are (day, opens, closes), e.g. ``("monday", "09:00", "18:00")``, in the tenant's time zone."""
+        """``hours`` are (day, opens, closes), e.g. ``("monday", "09:00", "18:00")``, in the tenant's time zone.
+
+        ``key``, here and in the others: the request may be made again with it, and counts once.
+        """
         openings = [{"day": day, "opens": opens, "closes": closes} for day, opens, closes in hours]
         form = {"name": name, "address": address, "hours": openings, "notes": notes}
-        return await self._ask(Location, "POST", "/locations", form)
+        return await self._ask(Location, "POST", "/locations", form, key=key)
 
     async def set_holidays(self, holidays: Iterable[Mapping[str, Any]]) -> Tenant:
         """Each ``{"day": "2026-12-25", "name": "Christmas"}``, with ``opens`` and ``closes`` when not closed all day."""
@@ -114,9 +123,11 @@ class SwitchboardApi:
         form = {"number": number, "trunk": trunk, "carrier_account": carrier_account}
         return await self._ask(Number, "POST", "/numbers", form)
 
-    async def add_trunk(self, name: str, allowed_addresses: list[str], numbers: list[str]) -> Trunk:
+    async def add_trunk(
+        self, name: str, allowed_addresses: list[str], numbers: list[str], *, key: str | None = None
+    ) -> Trunk:
         form = {"name": name, "allowed_addresses": allowed_addresses, "numbers": numbers}
-        return await self._ask(Trunk, "POST", "/trunks", form)
+        return await self._ask(Trunk, "POST", "/trunks", form, key=key)
 
     async def set_agent(self, **configuration: Any) -> Tenant:
         """greeting, language, voice, max_concurrent_calls, max_call_seconds, outside_hours, forward_to."""
@@ -133,13 +144,15 @@ class SwitchboardApi:
 
     # -- documents --------------------------------------------------------------------------------------------------
 
-    async def upload_document(self, file_name: str, data: bytes, *, name: str | None = None) -> Document:
+    async def upload_document(
+        self, file_name: str, data: bytes, *, name: str | None = None, key: str | None = None
+    ) -> Document:
         fields = {} if name is None else {"name": name}
         response = await self._http.post(
             "/v1/documents",
             files={"file": (file_name, data, "application/octet-stream")},
             data=fields,
-            headers=self._headers(),
+            headers=self._headers(key),
         )
         return _reply(Document, response)
 
@@ -209,8 +222,9 @@ class SwitchboardApi:
 
     # -- plumbing ---------------------------------------------------------------------------------------------------
 
-    def _headers(self) -> dict[str, str]:
-        return {} if self.api_key is None else {"authorization": f"Bearer {self.api_key}"}
+    def _headers(self, key: str | None = None) -> dict[str, str]:
+        known = {} if self.api_key is None else {"authorization": f"Bearer {self.api_key}"}
+        return known if key is None else known | {"idempotency-key": key}
 
     async def _ask(
         self,
@@ -219,9 +233,10 @@ class SwitchboardApi:
         path: str,
         form: Mapping[str, Any] | None = None,
         query: Mapping[str, Any] | None = None,
+        key: str | None = None,
     ) -> ReplyT:
         response = await self._http.request(
-            method, "/v1" + path, json=form, params=dict(query or {}), headers=self._headers()
+            method, "/v1" + path, json=form, params=dict(query or {}), headers=self._headers(key)
         )
         return _reply(reply, response)
 

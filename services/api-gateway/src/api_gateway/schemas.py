@@ -38,10 +38,13 @@ class Form(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
-    def to(self, contract: type[ContractT]) -> ContractT:
-        """As the contract behind it. What that refuses is the customer's input too, so it is answered like ours."""
+    def to(self, contract: type[ContractT], **more: object) -> ContractT:
+        """As the contract behind it, with ``more`` that the customer did not write there.
+
+        What that refuses is the customer's input too, so it is answered like ours.
+        """
         try:
-            return contract.model_validate(self.model_dump())
+            return contract.model_validate(self.model_dump() | more)
         except ValidationError as error:
             raise invalid_input(error, "the request") from None
 

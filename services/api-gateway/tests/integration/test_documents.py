@@ -16,7 +16,7 @@ from switchboard.bus import Call
 from switchboard.contracts import documents
 from switchboard.contracts.base import Contract, Empty
 from switchboard.contracts.base import Service as Name
-from switchboard.errors import Conflict, NotFound
+from switchboard.errors import Conflict, NoResponder, NotFound
 
 pytestmark = pytest.mark.integration
 
@@ -231,3 +231,53 @@ async def test_only_so_many_uploads_at_once(gateway: RunningGateway, peers: Peer
     release.set()
     assert await asyncio.gather(*uploads) == [202] * 4
     assert await upload() == 202
+
+
+async def upload_again(gateway: RunningGateway, tenant: Tenant, data: bytes, key: str = "monday's upload") -> Any:
+    headers = tenant.headers | {"idempotency-key": key}
+    return await gateway.http.post("/v1/documents", files={"file": ("prices.pdf", data)}, headers=headers)
+
+
+async def test_an_upload_made_again_with_its_key_is_the_same_document(
+    gateway: RunningGateway, peers: Peers, tenant: Tenant, blob_folder: Path
+) -> None:
+    """Also when the first request failed behind the store: its bytes are not taken away from whoever repeats it."""
+    peers.answer(documents.REGISTER, NoResponder())
+    assert (await upload_again(gateway, tenant, PDF)).status_code == 503
+    peers.answer(documents.REGISTER, registered)
+    first, second = await upload_again(gateway, tenant, PDF), await upload_again(gateway, tenant, PDF)
+    assert first.status_code == second.status_code == 202, second.text
+    assert first.json()["document_id"] == second.json()["document_id"]
+    assert len({asked.body.document_id for asked in peers.asked_for(documents.REGISTER)}) == 1
+    assert len(stored(blob_folder)) == 1
+    other = await upload_again(gateway, tenant, PDF, "tuesday's upload")
+    assert other.json()["document_id"] != first.json()["document_id"]
+
+
+async def test_a_key_of_a_document_is_not_taken_for_other_bytes(
+    gateway: RunningGateway, peers: Peers, tenant: Tenant, blob_folder: Path
+) -> None:
+    """Before the document was registered the bytes may still be others: whoever has them has made nothing yet."""
+    peers.answer(documents.REGISTER, NoResponder())
+    assert (await upload_again(gateway, tenant, PDF)).status_code == 503
+    peers.answer(documents.REGISTER, registered)
+    [blob] = stored(blob_folder)
+    before = blob.read_bytes()
+    assert (await upload_again(gateway, tenant, PDF + b"more")).status_code == 202
+    held = blob.read_bytes()
+    assert held != before
+
+    async def there(body: documents.GetDocument, call: Call) -> Contract:
+        return view(peers.asked_for(documents.REGISTER)[-1].body)
+
+    peers.answer(documents.GET_DOCUMENT, there)
+    refused = await upload_again(gateway, tenant, PDF)
+    assert refused.status_code == 409
+    assert "idempotency key" in refused.json()["detail"]
+    assert blob.read_bytes() == held
+
+
+async def test_a_key_that_can_not_be_used_is_named(gateway: RunningGateway, peers: Peers, tenant: Tenant) -> None:
+    refused = await upload_again(gateway, tenant, PDF, "x" * 201)
+    assert refused.status_code == 422
+    assert "idempotency-key" in refused.text

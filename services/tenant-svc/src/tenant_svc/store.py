@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 from uuid import UUID
 
 from switchboard.bus import Message
 from switchboard.clock import Clock
 from switchboard.contracts.base import Actor, Fact
 from switchboard.db import Connection, Database
-from switchboard.errors import NotFound
+from switchboard.errors import Conflict, NotFound
 from switchboard.ids import Ids
 from switchboard.outbox import Outbox
 from switchboard.sealed import Cipher
@@ -21,6 +21,14 @@ from tenant_svc.audit.repository import Action, Entry, record
 from tenant_svc.tenants.repository import LOCK_TENANT
 
 SCHEMA = "tenancy"
+MadeT = TypeVar("MadeT")
+
+
+def repeated(made: MadeT, wanted: MadeT) -> MadeT:
+    """What an earlier request made, when the same is asked for again; :class:`Conflict` for something else by its id."""
+    if made != wanted:
+        raise Conflict("that idempotency key was used for another request; use a fresh one")
+    return made
 
 
 class Facts(Protocol):

@@ -68,6 +68,9 @@ class TenantView(Contract):
 
 
 class NewLocation(Contract):
+    """``location_id``, as the other new things' ids: the one it is to have, so that the request can be made again."""
+
+    location_id: UUID | None = None
     name: str = Field(min_length=1, max_length=120)
     address: str = Field(default="", max_length=300)
     hours: tuple[Opening, ...] = ()
@@ -81,6 +84,7 @@ class SetHolidays(Contract):
 class NewNumber(Contract):
     """Binds a dialled number to this tenant on one trunk and, where the carrier states one, one carrier account."""
 
+    number_id: UUID | None = None
     number: str = Field(pattern=r"^\+[1-9]\d{6,14}$")
     trunk: str = PLATFORM_TRUNK
     carrier_account: str | None = Field(default=None, max_length=64, pattern=r"^[A-Za-z0-9_-]+$")
@@ -89,6 +93,7 @@ class NewNumber(Contract):
 class NewTrunk(Contract):
     """A customer's own SBC. Addresses only (IP or CIDR): a host name would be compared with what the caller writes."""
 
+    trunk_id: UUID | None = None
     name: str = Field(min_length=1, max_length=80)
     allowed_addresses: tuple[str, ...] = Field(min_length=1, max_length=50)
     numbers: tuple[str, ...] = Field(min_length=1, max_length=200)

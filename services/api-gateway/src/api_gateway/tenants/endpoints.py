@@ -26,6 +26,7 @@ from switchboard.contracts.tenants import (
 )
 
 from api_gateway.access.caller import Authenticated
+from api_gateway.access.repeating import IdempotencyKey, id_for
 from api_gateway.resources import resources
 from api_gateway.tenants.schemas import (
     AgentForm,
@@ -61,9 +62,10 @@ async def get_tenant(caller: Authenticated) -> TenantShape:
 
 
 @router.post("/locations", status_code=201, tags=["tenant"])
-async def add_location(caller: Authenticated, form: LocationForm) -> LocationShape:
+async def add_location(key: IdempotencyKey, caller: Authenticated, form: LocationForm) -> LocationShape:
     """Add a place with its opening hours."""
-    return LocationShape.of(await caller.ask(ADD_LOCATION, form.to(NewLocation)))
+    wanted = form.to(NewLocation, location_id=id_for(caller.tenant_id, "location", key))
+    return LocationShape.of(await caller.ask(ADD_LOCATION, wanted))
 
 
 @router.put("/holidays", tags=["tenant"])
@@ -73,15 +75,17 @@ async def set_holidays(caller: Authenticated, form: HolidaysForm) -> TenantShape
 
 
 @router.post("/numbers", status_code=201, tags=["telephony"])
-async def add_number(caller: Authenticated, form: NumberForm) -> NumberShape:
+async def add_number(key: IdempotencyKey, caller: Authenticated, form: NumberForm) -> NumberShape:
     """Bind a phone number to your agent: calls to it on that trunk are yours."""
-    return NumberShape.of(await caller.ask(ADD_NUMBER, form.to(NewNumber)))
+    wanted = form.to(NewNumber, number_id=id_for(caller.tenant_id, "number", key))
+    return NumberShape.of(await caller.ask(ADD_NUMBER, wanted))
 
 
 @router.post("/trunks", status_code=201, tags=["telephony"])
-async def add_trunk(caller: Authenticated, form: TrunkForm) -> TrunkShape:
+async def add_trunk(key: IdempotencyKey, caller: Authenticated, form: TrunkForm) -> TrunkShape:
     """Connect your own SBC. Numbers on the platform's trunk don't need this."""
-    return TrunkShape.of(await caller.ask(ADD_TRUNK, form.to(NewTrunk)))
+    wanted = form.to(NewTrunk, trunk_id=id_for(caller.tenant_id, "trunk", key))
+    return TrunkShape.of(await caller.ask(ADD_TRUNK, wanted))
 
 
 @router.get("/trunks", tags=["telephony"])

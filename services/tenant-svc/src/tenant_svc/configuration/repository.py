@@ -5,6 +5,7 @@ from __future__ import annotations
 _TENANT = "NULLIF(current_setting('app.tenant_id', true), '')::uuid"
 
 COUNT_LOCATIONS = "SELECT count(*) FROM tenancy.locations"
+SELECT_LOCATION = "SELECT id, name, address, hours, notes FROM tenancy.locations WHERE id = $1"
 INSERT_LOCATION = f"""
 INSERT INTO tenancy.locations (tenant_id, id, name, address, hours, notes) VALUES ({_TENANT}, $1, $2, $3, $4, $5)
 """

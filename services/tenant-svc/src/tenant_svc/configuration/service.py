@@ -12,7 +12,7 @@ from switchboard.ids import token
 
 from tenant_svc.configuration import repository as sql
 from tenant_svc.configuration.chains import Kinds, chains_problems, offered
-from tenant_svc.store import Store
+from tenant_svc.store import Store, repeated
 from tenant_svc.tenants.service import load_draft
 from tenant_svc.validation import check, holidays_problems, hours_problems, language_problem, number_problem
 
@@ -28,9 +28,12 @@ class Editing:
 
     async def add_location(self, tenant_id: UUID, body: NewLocation, actor: Actor) -> Location:
         check(hours_problems(body.hours), body)
-        location = Location(id=self._store.ids.new(), **body.model_dump())
+        location = Location(id=body.location_id or self._store.ids.new(), **body.model_dump(exclude={"location_id"}))
         hours = [opening.model_dump(mode="json") for opening in location.hours]
         async with self._store.write(tenant_id, actor) as write:
+            made = await write.conn.fetchrow(sql.SELECT_LOCATION, location.id)
+            if made is not None:
+                return repeated(Location.model_validate(dict(made)), location)
             if await write.conn.fetchval(sql.COUNT_LOCATIONS) >= MAX_LOCATIONS:
                 raise Conflict(f"there are {MAX_LOCATIONS} locations already, and that is the most there can be")
             await write.conn.execute(

@@ -13,7 +13,7 @@ from switchboard.errors import Conflict, FieldProblem, InvalidId, InvalidInput
 from switchboard.ids import parse_token, token
 
 from tenant_svc.numbers import repository as sql
-from tenant_svc.store import Store
+from tenant_svc.store import Store, repeated
 from tenant_svc.validation import check, number_problem
 
 MAX_NUMBERS = 500
@@ -29,9 +29,13 @@ class Numbers:
         """:class:`Conflict` when the number is bound already, by whomever."""
         check([number_problem(body.number, "/number")], body)
         trunk_id = _trunk_id(body.trunk)
-        number_id = self._store.ids.new()
+        number_id = body.number_id or self._store.ids.new()
+        binding = NumberBinding(number=body.number, trunk=body.trunk, carrier_account=body.carrier_account)
         try:
             async with self._store.write(tenant_id, actor) as write:
+                made = await write.conn.fetchrow(sql.SELECT_NUMBER, number_id)
+                if made is not None:
+                    return repeated(NumberBinding.model_validate(dict(made)), binding)
                 if trunk_id is not None:
                     await _check_trunk(write.conn, trunk_id, body.number)
                 await _check_free(write.conn, body)
@@ -47,7 +51,7 @@ class Numbers:
                 await write.audit("number.added", token(number_id))
         except asyncpg.UniqueViolationError:
             raise Conflict(TAKEN) from None
-        return NumberBinding(number=body.number, trunk=body.trunk, carrier_account=body.carrier_account)
+        return binding
 
 
 def _trunk_id(trunk: str) -> UUID | None:

@@ -14,9 +14,11 @@ VALUES ({_TENANT}, $1, $2, $3, $4, $5, $6, $7)
 INSERT_TRUNK_NUMBER = f"""
 INSERT INTO tenancy.trunk_numbers (tenant_id, trunk_id, media_cell, number) VALUES ({_TENANT}, $1, $2, $3)
 """
-SELECT_TRUNKS = """
+_VIEW = """
 SELECT t.id AS trunk_id, t.name, t.allowed_addresses, t.media_cell,
   ARRAY(SELECT n.number FROM tenancy.trunk_numbers AS n
         WHERE n.tenant_id = t.tenant_id AND n.trunk_id = t.id ORDER BY n.number) AS numbers
-FROM tenancy.trunks AS t ORDER BY t.id
+FROM tenancy.trunks AS t
 """
+SELECT_TRUNKS = f"{_VIEW} ORDER BY t.id"
+SELECT_TRUNK = f"{_VIEW} WHERE t.id = $1"

@@ -11,7 +11,7 @@ from switchboard.contracts.tenants import NewTrunk, TrunkList, TrunksChanged, Tr
 from switchboard.errors import Conflict, FieldProblem
 from switchboard.ids import token
 
-from tenant_svc.store import DataKeys, Store
+from tenant_svc.store import DataKeys, Store, repeated
 from tenant_svc.trunks import repository as sql
 from tenant_svc.validation import Network, address_problems, check, number_problem
 
@@ -33,7 +33,7 @@ class Trunks:
     async def add(self, tenant_id: UUID, body: NewTrunk, actor: Actor) -> TrunkView:
         """:class:`Conflict` when another trunk, whosever it is, takes one of the numbers."""
         check(self._problems(body), body)
-        trunk_id = self._store.ids.new()
+        trunk_id = body.trunk_id or self._store.ids.new()
         sealed: bytes | None = None
         if body.auth_password is not None:
             cipher = await self._keys.cipher(tenant_id)
@@ -42,9 +42,19 @@ class Trunks:
         now = self._store.clock.now()
         try:
             async with self._store.write(tenant_id, actor) as write:
+                cell = await write.conn.fetchval(sql.SELECT_CELL)
+                view = TrunkView(
+                    trunk_id=trunk_id,
+                    name=body.name,
+                    allowed_addresses=tuple(addresses),
+                    numbers=tuple(numbers),
+                    media_cell=str(cell),
+                )
+                made = await write.conn.fetchrow(sql.SELECT_TRUNK, trunk_id)
+                if made is not None:
+                    return repeated(TrunkView.model_validate(dict(made)), view)
                 if await write.conn.fetchval(sql.COUNT_TRUNKS) >= MAX_TRUNKS:
                     raise Conflict(f"there are {MAX_TRUNKS} trunks already, and that is the most there can be")
-                cell = await write.conn.fetchval(sql.SELECT_CELL)
                 await write.conn.execute(
                     sql.INSERT_TRUNK, trunk_id, body.name, cell, addresses, body.auth_username, sealed, now
                 )
@@ -54,13 +64,7 @@ class Trunks:
                 await write.tell(TrunksChanged(tenant_id=tenant_id, at=now))
         except asyncpg.UniqueViolationError:
             raise Conflict("one of these numbers can't be used on a trunk") from None
-        return TrunkView(
-            trunk_id=trunk_id,
-            name=body.name,
-            allowed_addresses=tuple(addresses),
-            numbers=tuple(numbers),
-            media_cell=str(cell),
-        )
+        return view
 
     async def all_of(self, tenant_id: UUID) -> TrunkList:
         async with self._store.db.tenant(tenant_id, readonly=True) as conn:
