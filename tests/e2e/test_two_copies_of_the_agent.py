@@ -11,33 +11,20 @@ import time
 from contextlib import AsyncExitStack
 
 import pytest
-from fleet.api import Call, SwitchboardApi
 from fleet.copies import metric, until
 from fleet.draw import Clinic
-from fleet.e2e import RunningFleet
-from fleet.listening import ListeningCall, listening_call
+from fleet.e2e import Killing, RunningFleet
+from fleet.listening import ListeningCall, listening_call, long_greeting
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="function"), pytest.mark.timeout(300)]
 
 RUNS = int(os.environ.get("COPIES_RUNS", "1"))
 MOST_CALLS = 10
-SENTENCE = "Room 777777. "
-BROKEN_OFF = 1.5
-"""Seconds of sound: the longest pause between two sentences has 0.5."""
+BROKEN_OFF = 2.0
+"""Seconds of sound: the longest pause between two sentences has 0.4, on a machine with much else to do 1.1."""
 
-SECONDS_UNTIL_OVER = 20.0
-"""LiveKit itself says that an agent is gone after 15 s; the bus says it at once, the heartbeats after 6 s."""
-
-
-async def talkative(api: SwitchboardApi) -> None:
-    """A clinic whose greeting takes a minute and more, by its numbers: the agent is talking all the time."""
-    await api.set_agent(greeting=SENTENCE * 30, language="en", voice="en-us", max_concurrent_calls=MOST_CALLS)
-    published = await api.publish()
-
-    async def in_force() -> bool:
-        return (await api.preview((await api.tenant()).numbers[0].number)).configuration_version == published.version
-
-    await until("the greeting is in force", in_force)
+SECONDS_UNTIL_OVER = 14.0
+"""LiveKit shows a killed agent for 15 s; that the call is over must not wait for that. It takes 4 to 8 s."""
 
 
 class Lines:
@@ -55,8 +42,13 @@ class Lines:
         number = f"+1555777{count:04d}"
         answered = listening_call((sip.host, sip.port), self._clinic.number, number, timeout=25.0)
         call = await self._stack.enter_async_context(answered)
-        [took] = [copy for copy in self.on if await self.active(copy) > before[copy]]
-        self.on[took].append(call)
+
+        async def taken() -> str | None:
+            # Two when the first was slow to join and the room was offered again; one of them is told to leave then.
+            took = [copy for copy in self.on if await self.active(copy) > before[copy]]
+            return took[0] if len(took) == 1 else None
+
+        self.on[await until("one copy has the call", taken)].append(call)
 
     async def active(self, copy: str) -> float:
         return await metric(self._fleet.layout, copy, "voice_agent_calls_active")
@@ -72,60 +64,36 @@ class Lines:
         return [call for calls in self.on.values() for call in calls]
 
 
-async def speaking(call: ListeningCall, since: float, seconds: float = 1.0) -> None:
-    """Until so much speech has been heard since then."""
-
-    async def heard() -> bool:
-        return call.spoken(since) >= seconds
-
-    await until("the agent speaks", heard)
-
-
-async def records(api: SwitchboardApi) -> dict[str, Call]:
-    """By the caller's number."""
-    return {call.caller or "": call for call in (await api.list_calls()).calls}
-
-
-async def record_of(api: SwitchboardApi, call: ListeningCall, seconds: float = SECONDS_UNTIL_OVER) -> Call:
-    """The call's record once it is closed."""
-
-    async def closed() -> Call | None:
-        found = (await records(api))[call.sip.user]
-        return found if found.state == "ended" else None
-
-    return await until("the call's record is closed", closed, seconds)
-
-
 @pytest.mark.parametrize("run", range(RUNS))
 async def test_only_the_killed_copys_calls_end_and_each_with_a_reason(
-    two_of_everything: RunningFleet, run: int
+    two_of_everything: RunningFleet, killing: Killing, run: int
 ) -> None:
     fleet, clock = two_of_everything, asyncio.get_running_loop().time
     async with AsyncExitStack() as stack:
         api, clinic = await stack.enter_async_context(fleet.clinic(seed=4100 + run))
-        await talkative(api)
+        await long_greeting(api, MOST_CALLS)
         lines = Lines(fleet, stack, clinic)
         await lines.on_both()
         began = clock()
         for call in lines.all():
-            await speaking(call, began)
+            await call.until_speech(began)
         victim = min(lines.on, key=lambda copy: len(lines.on[copy]))
         lost, kept = lines.on[victim], [call for copy, calls in lines.on.items() if copy != victim for call in calls]
 
         killed, killed_at = clock(), time.time()
-        await fleet.host.akill(victim)
+        await killing.kill(victim)
         byes = [await call.sip.bye_from_server(timeout=SECONDS_UNTIL_OVER) for call in lost]
-        closed = [await record_of(api, call) for call in lost]
+        closed = [await call.closed_record(api, SECONDS_UNTIL_OVER) for call in lost]
         ended = clock()
         assert {record.end_reason for record in closed} == {"agent_lost"}
         for call in kept:
-            await speaking(call, ended)
+            await call.until_speech(ended)
             assert call.over is None
         pauses = [call.pause(killed - 1.0) for call in kept]
         gaps = [call.gap(killed - 1.0) for call in kept]
         assert max(pauses) < BROKEN_OFF
         assert max(gaps) < BROKEN_OFF
-        assert {(await records(api))[call.sip.user].state for call in kept} == {"talking"}
+        assert {(await call.record(api)).state for call in kept} == {"talking"}
         after = [record.ended_at.timestamp() - killed_at for record in closed if record.ended_at is not None]
         fleet.view.line(
             f"VERDICT {victim} killed: {len(lost)} calls lost, BYE after {max(bye.at - killed for bye in byes):.1f} s, "
@@ -134,6 +102,8 @@ async def test_only_the_killed_copys_calls_end_and_each_with_a_reason(
         )
         for call in kept:
             await call.sip.hang_up()
-            assert (await record_of(api, call)).end_reason == "caller_hung_up"
-        await fleet.host.arevive(victim)
-        await lines.one_more()
+            assert (await call.closed_record(api, SECONDS_UNTIL_OVER)).end_reason == "caller_hung_up"
+        await killing.revive()
+        sip = fleet.layout.sip
+        async with listening_call((sip.host, sip.port), clinic.number, "+15557779999", timeout=25.0) as call:
+            await call.until_speech(call.answered_at)

@@ -13,8 +13,12 @@ from typing import Any, TypeVar
 
 import asyncpg
 from prometheus_client.parser import text_string_to_metric_families
+from pydantic import SecretStr
+from switchboard.bus.connection import connect
+from switchboard.bus.permissions import TOPOLOGY_USER
 from switchboard.errors import DeadlineExceeded, Unavailable
 from switchboard.http import HttpError, client
+from switchboard.settings import NatsSettings
 
 from fleet.api import ApiError, SwitchboardApi
 from fleet.layout import Layout
@@ -70,7 +74,7 @@ class Held:
 
     async def hold(self, statement: str, *values: object) -> None:
         await self._transaction.start()
-        if not await self._connection.fetch(statement, *values):
+        if not await self._connection.fetch(statement, *values) and statement.startswith("SELECT"):
             raise FleetError(f"nothing to hold: {statement}")
 
     async def release(self) -> None:
@@ -81,7 +85,10 @@ class Held:
 
 @asynccontextmanager
 async def held(dsn: str, statement: str, *values: object) -> AsyncIterator[Held]:
-    """Holds what a `SELECT ... FOR UPDATE` finds, at most for the block. FleetError when that is nothing."""
+    """Holds what a `SELECT ... FOR UPDATE` finds, or a `LOCK TABLE` names, at most for the block. FleetError for nothing.
+
+    Services wait 3 s for a lock, so release it before.
+    """
     connection = await asyncpg.connect(dsn)
     try:
         made = Held(connection)
@@ -129,3 +136,16 @@ class Failover:
                     await asyncio.sleep(LOOK_EVERY)
         except TimeoutError:
             raise FleetError(f"no gateway acknowledged the request within {seconds:g} s") from None
+
+
+async def stored_facts(layout: Layout, stream: str, subject: str) -> dict[str, int]:
+    """How many messages a stream holds, by subject."""
+    settings = NatsSettings(
+        url=layout.nats.url, user=TOPOLOGY_USER, password=SecretStr(layout.secrets.nats[TOPOLOGY_USER])
+    )
+    bus = await connect(settings, name="test", inbox=f"_INBOX_{TOPOLOGY_USER}")
+    try:
+        info = await bus.jetstream().stream_info(stream, subjects_filter=subject)
+    finally:
+        await bus.close()
+    return dict(info.state.subjects or {})

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import pytest_asyncio
 from rich.console import Console
 from switchboard.http import client
 
@@ -126,11 +127,34 @@ def running_fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningF
         yield fleet
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def two_of_everything(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningFleet]:
-    """A fleet of its own in which every service runs in two copies."""
+    """A fleet of its own in which every service runs in two copies; for the modules that come last."""
     with whole_fleet(tmp_path_factory.mktemp("two"), copies=dict.fromkeys(SERVICES, 2)) as fleet:
         yield fleet
+
+
+class Killing:
+    """Kills a copy; it is back when the test is over, as its supervisor would have it."""
+
+    def __init__(self, fleet: RunningFleet) -> None:
+        self._fleet = fleet
+        self._dead: list[str] = []
+
+    async def kill(self, copy: str) -> None:
+        await self._fleet.host.akill(copy)
+        self._dead.append(copy)
+
+    async def revive(self) -> None:
+        while self._dead:
+            await self._fleet.host.arevive(self._dead.pop())
+
+
+@pytest_asyncio.fixture
+async def killing(two_of_everything: RunningFleet) -> AsyncIterator[Killing]:
+    made = Killing(two_of_everything)
+    yield made
+    await made.revive()
 
 
 @contextmanager
