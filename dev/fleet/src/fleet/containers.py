@@ -131,6 +131,10 @@ class RunningContainer(Running):
             if error.status_code not in (404, 409):
                 raise
 
+    def kill(self) -> None:
+        """kill -9 for its first process, with which the others of its container end."""
+        self.signal(signal.SIGKILL)
+
     async def stop(self) -> int:
         """Asks it to end, waits for its grace, then kills it. Returns its code."""
         self.stopping = True
