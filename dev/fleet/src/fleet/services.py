@@ -101,7 +101,7 @@ def step(
 
 
 def service(layout: Layout, process: str) -> ProcessSpec:
-    """One process of one of the six. Copies differ by port, log and spans; they have the same credentials and settings."""
+    """One process of one of the six. Copies differ by port, log, spans and a worker's folder; credentials are the same."""
     name, port = service_of(process), layout.http_ports[process]
     needs = NEEDS[name]
     env = {
@@ -116,6 +116,8 @@ def service(layout: Layout, process: str) -> ProcessSpec:
     }
     for part in needs:
         env |= fragment(layout, name, part)
+    if name == "voice-agent":
+        env["SWITCHBOARD_WORKER__STATE"] = str(layout.folder / process)
     if name == "voice-agent" and layout.programs is not None:
         env["PATH"] = f"{layout.programs}:{os.environ['PATH']}"
     if layout.emulated is not None:
@@ -168,7 +170,6 @@ def fragment(layout: Layout, name: str, part: str) -> dict[str, str]:
         "speech": {"ACOUSTIC_MODEL": str(ACOUSTIC.folder()), "MODEL_CACHE": str(layout.folder / "speech")},
         # A fleet on one machine is stopped by somebody who waits for it: calls get a few seconds, not an hour.
         "worker": {
-            "STATE": str(layout.folder / "voice-agent"),
             "MAX_CALLS": str(CALLS_AT_ONCE),
             "IDLE_PROCESSES": "1",
             "DRAIN_TIMEOUT_S": "15",

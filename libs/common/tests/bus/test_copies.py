@@ -98,7 +98,9 @@ async def test_what_waits_in_a_living_copy_is_not_delivered_again(
     for revision in (1, 2):
         await worker.publish_fact(progress(tenant_id, document_id, revision))
     living, other = await Copy.connect(bus_server), await Copy.connect(bus_server)
-    living.bus.consume({documents.DocumentProgress: living.handle}, at_once=2)  # no more than it has: the third is not its
+    living.bus.consume(
+        {documents.DocumentProgress: living.handle}, at_once=2
+    )  # no more than it has: the third is not its
     assert await asyncio.wait_for(living.seen.get(), 10) == (1, 1)
     await worker.publish_fact(progress(tenant_id, worker.ids.new(), 3))
     dead = (await user(bus_server, "rag-svc")).jetstream()
