@@ -2,7 +2,7 @@
 
     python -m bench.offline_answers [--quick] [--seed N] [--clinics test-2|test|development]
 
-espeak-ng callers ask over a simulated telephone line; pocketsphinx hears, the agent's conversation core and offline brain
+espeak-ng callers ask over a simulated telephone line; the offline ear hears, the agent's conversation core and offline brain
 answer from what rag-svc finds in PostgreSQL. A caller who is asked to say it again says the same words once more, slower.
 Prints Markdown; the full form takes about a quarter of an hour on two cores, ``--quick`` about a minute.
 """

@@ -6,7 +6,6 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, time
-from pathlib import Path
 from uuid import UUID
 
 from switchboard.clock import Clock, ManualClock
@@ -30,7 +29,7 @@ from voice_agent.offline.ear import Ear
 from voice_agent.offline.hypotheses import Hypotheses
 from voice_agent.offline.language_model import SpeechModel, build_language_model
 from voice_agent.offline.sound import Samples
-from voice_agent.providers import DITHER_SEED, profile_texts
+from voice_agent.providers import profile_texts
 
 from bench.offline.clinics import Clinic
 from bench.offline.knowledge import Knowledge
@@ -79,9 +78,9 @@ async def place(clinic: Clinic, knowledge: Knowledge) -> Place:
     return Place(clinic, tenant, snapshot, build_language_model(texts, names=(snapshot.name,), places=places))
 
 
-async def open_ear(where: Place, acoustic: Path) -> Ear:
+async def open_ear(where: Place) -> Ear:
     """An ear with this clinic's words. The caller closes it."""
-    ear = Ear(acoustic=acoustic, seed=DITHER_SEED, timeout=120)
+    ear = Ear(timeout=120)
     await ear.load(where.model)
     return ear
 

@@ -11,7 +11,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import structlog
-from fleet.models import ACOUSTIC
 
 from bench.offline import report
 from bench.offline.call import place
@@ -29,7 +28,6 @@ class Options:
     quick: bool
     conditions: int
     workers: int
-    acoustic: Path
     record: Path | None
 
     @classmethod
@@ -42,15 +40,12 @@ class Options:
             "--conditions", type=int, default=2, choices=range(1, 11), help="voices and lines a question"
         )
         parser.add_argument("--workers", type=int, default=2, help="ears at a time")
-        parser.add_argument("--acoustic", type=Path, default=ACOUSTIC.folder(), help="the ear's acoustic model")
         parser.add_argument("--record", type=Path, help="write every attempt to this file (development clinics only)")
         given = parser.parse_args(arguments)
         if given.record and held_out(given.clinics):
             parser.error(
                 f"--record: a look at how test clinics fail makes them useless as a test; use --clinics {DEVELOPMENT}"
             )
-        if not given.acoustic.is_dir():
-            parser.error(f"--acoustic: {given.acoustic} is no folder; run `make setup`, which makes the model")
         return cls(**vars(given))
 
 
@@ -63,7 +58,7 @@ async def measure(options: Options, *, answers: bool) -> list[Outcome]:
             where = await place(clinic, knowledge)
             conditions = 1 if options.quick else options.conditions
             trials = plan(clinic, options.clinics, quick=options.quick, conditions=conditions, seed=options.seed)
-            runner = Runner(where, options.acoustic, knowledge if answers else None, options.seed, options.workers)
+            runner = Runner(where, knowledge if answers else None, options.seed, options.workers)
             before = len(outcomes)
             await runner.run(trials, outcomes.append)
             sys.stderr.write(f"{clinic.name}: {len(outcomes) - before} questions asked\n")

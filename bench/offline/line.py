@@ -12,7 +12,7 @@ from typing import Literal
 
 import numpy as np
 from voice_agent.offline import sound
-from voice_agent.offline.adapt import Recipe
+from voice_agent.offline.acoustic import was_heard
 from voice_agent.offline.voice import read_wav
 
 Noise = Literal["clean", "noisy"]
@@ -30,8 +30,8 @@ class Voice:
 
     @property
     def seen(self) -> bool:
-        """Whether the acoustic model was adapted to this voice."""
-        return self.name in Recipe().voices
+        """Whether the acoustic model was trained on this voice."""
+        return was_heard(self.name)
 
 
 _TEST_VOICES = (

@@ -8,7 +8,6 @@ import random
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 
 from switchboard.contracts.calls import TurnKind
 from voice_agent.offline.ear import Ear
@@ -115,7 +114,6 @@ class Runner:
     """Runs trials of one clinic on ``workers`` ears at a time. ``knowledge`` None: only the ear is asked."""
 
     place: Place
-    acoustic: Path
     knowledge: Knowledge | None
     seed: int
     workers: int = 2
@@ -128,7 +126,7 @@ class Runner:
                 group.create_task(self._work(waiting, done))
 
     async def _work(self, waiting: Iterator[Trial], done: Callable[[Outcome], None]) -> None:
-        ear = await open_ear(self.place, self.acoustic)
+        ear = await open_ear(self.place)
         try:
             for trial in waiting:
                 done(await self._ask(ear, trial))

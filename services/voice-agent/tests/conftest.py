@@ -1,10 +1,9 @@
-"""Fixtures: a small tenant, its language model, a quickly adapted acoustic model; the emulated providers, and what the links
+"""Fixtures: a small tenant, its language model; the emulated providers, and what the links
 of our chains on the real plugins are built of.
 """
 
 import subprocess
 from collections.abc import AsyncIterator, Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,7 +16,6 @@ from switchboard.contracts.providers import ProviderChoice, ProviderKind
 from switchboard.settings import ProviderEndpoint
 from voice_agent.adapters.plugins import Connections
 from voice_agent.offline import sound
-from voice_agent.offline.adapt import Recipe, adapt
 from voice_agent.offline.language_model import SpeechModel, build_language_model
 from voice_agent.offline.voice import VoiceSettings, read_wav
 
@@ -39,14 +37,6 @@ def tenant_texts() -> tuple[str, ...]:
 @pytest.fixture(scope="session")
 def speech_model() -> SpeechModel:
     return build_language_model(TEXTS, names=["Harbor Clinic"], places=["Oak Street"])
-
-
-@pytest.fixture(scope="session")
-def acoustic(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The stock model adapted to forty sentences: a tenth of the real recipe's work, good enough for clear speech."""
-    folder = tmp_path_factory.mktemp("acoustic") / "model"
-    adapt(folder, Recipe(sentences=40, voices=("en-us", "en-gb")))
-    return folder
 
 
 @pytest.fixture(scope="session")

@@ -26,11 +26,8 @@ def parse(arguments: list[str] | None = None) -> Config:
     parser.add_argument(
         "--embeddings", type=Path, required=True, help="folder of `python -m switchboard.embeddings build`"
     )
-    parser.add_argument(
-        "--acoustic", type=Path, help="folder of `python -m voice_agent.offline.adapt` (default: stock)"
-    )
     parser.add_argument("--cache", type=Path, required=True, help="folder for language models")
-    parser.add_argument("--seed", type=int, default=1, help="of ids and of the ear's dither")
+    parser.add_argument("--seed", type=int, default=1, help="of ids")
     chosen = parser.parse_args(arguments)
     key = os.environ.get(KEY, "")
     if not key:
@@ -39,7 +36,6 @@ def parse(arguments: list[str] | None = None) -> Config:
         key=key,
         embeddings=chosen.embeddings,
         cache=chosen.cache,
-        acoustic=chosen.acoustic,
         port=chosen.port,
         admin_port=chosen.admin_port,
         seed=chosen.seed,

@@ -23,12 +23,10 @@ class TeachingFailed(RuntimeError):
 
 
 class Hearing:
-    """Makes listeners. `acoustic`: an adapted model's folder, None for the stock one. `cache`: for language models."""
+    """Makes listeners. `cache`: a folder for language models."""
 
-    def __init__(self, *, acoustic: Path | None, cache: Path, seed: int) -> None:
-        self._acoustic = acoustic
+    def __init__(self, *, cache: Path) -> None:
         self._cache = cache
-        self._seed = seed
         self._model: asyncio.Task[SpeechModel] | None = None
 
     async def start(self) -> None:
@@ -67,9 +65,7 @@ class Hearing:
             raise TeachingFailed("the ear was not started")
         silence = max(pause, SHORTEST_PAUSE)
         detector = inference.VAD(min_speech_duration=0.05, min_silence_duration=silence, prefix_padding_duration=0.4)
-        return OfflineSTT(
-            model=self._model, acoustic=self._acoustic, seed=self._seed, manual_flush=True, detector=detector
-        )
+        return OfflineSTT(model=self._model, manual_flush=True, detector=detector)
 
     async def close(self) -> None:
         if self._model is not None and not self._model.done():

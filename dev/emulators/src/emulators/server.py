@@ -35,12 +35,11 @@ _LARGEST = 16 << 20
 
 @dataclass(frozen=True)
 class Config:
-    """`port` and `admin_port` 0: any free one. `acoustic` None: pocketsphinx's stock model."""
+    """`port` and `admin_port` 0: any free one."""
 
     key: str
     embeddings: Path
     cache: Path
-    acoustic: Path | None = None
     port: int = 0
     admin_port: int = 0
     seed: int = 1
@@ -76,13 +75,11 @@ class Emulators:
 
     async def __aenter__(self) -> Self:
         config = self._config
-        if config.acoustic is not None and not config.acoustic.is_dir():
-            raise FileNotFoundError(f"acoustic: there is no folder {config.acoustic}; make setup makes it")
         behaviours, record, voices = Behaviours(), Record(self._clock), Voices()
         context = Context(config.key, behaviours, record, self._clock, random.Random(config.seed))
         model = await asyncio.to_thread(MiniLm.open, config.embeddings)
         self._leaving.callback(model.close)
-        hearing = Hearing(acoustic=config.acoustic, cache=config.cache, seed=config.seed)
+        hearing = Hearing(cache=config.cache)
         self._leaving.push_async_callback(hearing.close)
         await hearing.start()
         faces = web.Application(middlewares=[_unknown_paths], client_max_size=_LARGEST)

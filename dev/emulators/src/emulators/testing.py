@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from fleet.models import ACOUSTIC, EMBEDDINGS, Model
+from fleet.models import EMBEDDINGS, Model
 from fleet.setup import install_model
 
 from emulators.client import EmulatorsClient
@@ -26,14 +26,13 @@ class Models:
     """Folders that the emulators need."""
 
     embeddings: Path
-    acoustic: Path
     cache: Path
 
 
 @pytest.fixture(scope="session")
 def emulator_models(tmp_path_factory: pytest.TempPathFactory) -> Models:
-    """MiniLM and an adapted ear, as set-up makes them."""
-    return Models(_made(EMBEDDINGS), _made(ACOUSTIC), tmp_path_factory.mktemp("words"))
+    """MiniLM, as set-up makes it."""
+    return Models(_made(EMBEDDINGS), tmp_path_factory.mktemp("words"))
 
 
 def _made(model: Model) -> Path:
@@ -48,7 +47,7 @@ def _made(model: Model) -> Path:
 async def emulators(emulator_models: Models) -> AsyncIterator[Emulators]:
     """All protocols, in the test's own loop, on free ports."""
     models = emulator_models
-    async with Emulators(Config(KEY, models.embeddings, models.cache, models.acoustic)) as running:
+    async with Emulators(Config(KEY, models.embeddings, models.cache)) as running:
         yield running
 
 

@@ -18,7 +18,7 @@ from emulators.record import Asked
 from fleet.documents import faq
 from fleet.draw import Clinic
 from fleet.files import FleetFiles
-from fleet.models import ACOUSTIC, EMBEDDINGS
+from fleet.models import EMBEDDINGS
 from fleet.ports import PortPool
 from fleet.probes import http_ok
 from fleet.process import FleetError, ProcessSpec
@@ -64,7 +64,7 @@ class EmulatedProviders:
     def spec(self) -> ProcessSpec:
         """The process; it needs no other."""
         ports = ("--port", str(self.port), "--admin-port", str(self.admin_port))
-        models = ("--embeddings", str(EMBEDDINGS.folder()), "--acoustic", str(ACOUSTIC.folder()))
+        models = ("--embeddings", str(EMBEDDINGS.folder()))
         cache = FleetFiles.cache() / "models" / "emulated-words"
         return ProcessSpec(
             name=NAME,

@@ -1,4 +1,4 @@
-"""The two model files that set-up makes once and keeps in the cache folder.
+"""The model files that set-up makes once and keeps in the cache folder.
 
 Each stands in a folder named after a digest of the sources that made it, so a changed recipe makes a new one and two
 checkouts with different recipes don't disturb each other.
@@ -45,13 +45,4 @@ EMBEDDINGS = Model(
         "requirements/models.txt",
     ),
 )
-ACOUSTIC = Model(
-    "acoustic",
-    "the offline ear: pocketsphinx's English model adapted to synthetic voices over a telephone line (half a minute)",
-    ("-m", "voice_agent.offline.adapt"),
-    tuple(
-        f"services/voice-agent/src/voice_agent/offline/{name}"
-        for name in ("adapt.py", "acoustic_files.py", "sound.py", "phrases.py", "pronounce.py", "data/*")
-    ),
-)
-MODELS = (EMBEDDINGS, ACOUSTIC)
+MODELS = (EMBEDDINGS,)

@@ -11,7 +11,7 @@ import asyncpg
 from switchboard.bus.permissions import TOPOLOGY_USER
 
 from fleet.layout import CALLS_AT_ONCE, DATABASE, Layout, service_of
-from fleet.models import ACOUSTIC, EMBEDDINGS
+from fleet.models import EMBEDDINGS
 from fleet.probes import http_ok
 from fleet.process import ProcessSpec
 from fleet.secret_store import FleetSecrets
@@ -167,7 +167,7 @@ def fragment(layout: Layout, name: str, part: str) -> dict[str, str]:
         "operators": {"TOKEN": secrets.operators},
         "platform": {"CARRIER_ADDRESSES": '["127.0.0.1/32"]'},
         "embeddings": {"MODEL_DIR": str(EMBEDDINGS.folder())},
-        "speech": {"ACOUSTIC_MODEL": str(ACOUSTIC.folder()), "MODEL_CACHE": str(layout.folder / "speech")},
+        "speech": {"MODEL_CACHE": str(layout.folder / "speech")},
         # A fleet on one machine is stopped by somebody who waits for it: calls get a few seconds, not an hour.
         "worker": {
             "MAX_CALLS": str(CALLS_AT_ONCE),

@@ -39,7 +39,6 @@ if TYPE_CHECKING:
 
 _log = structlog.get_logger(__name__)
 
-DITHER_SEED = 1
 """The dither that keeps digital silence from confusing the decoder is the same in every call."""
 
 
@@ -69,7 +68,7 @@ class SpeechProviders:
         Returns at once: the ear gets ready while the call is answered and the greeting is spoken.
         """
         model = asyncio.create_task(self._model(bus, snapshot), name="speech model")
-        ear = OfflineSTT(model=model, acoustic=self._settings.acoustic_model, seed=DITHER_SEED)
+        ear = OfflineSTT(model=model)
         voice = VoiceSettings(voice=snapshot.agent.voice)
         chains = snapshot.agent.providers
         ears, voices = list(self._chosen("stt", chains.stt)), list(self._chosen("tts", chains.tts))

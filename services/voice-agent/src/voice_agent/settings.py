@@ -40,7 +40,6 @@ class WorkerSettings(Fragment):
 class SpeechSettings(Fragment):
     """The offline ear and voice."""
 
-    acoustic_model: Path = Field(description="folder made by `python -m voice_agent.offline.adapt --out <folder>`")
     model_cache: Path = Field(description="folder for tenants' language models; may be emptied at any time")
 
 

@@ -1,7 +1,7 @@
 # ruff: noqa: T201
 """Measures ear and answerer together on clinics drawn at random; run by hand, not a test.
 
-    python services/voice-agent/tests/offline/measure.py --acoustic DIR [--seeds 6] [--first 1] [--verbose]
+    python services/voice-agent/tests/offline/measure.py [--seeds 6] [--first 1] [--verbose]
 
 Each clinic has a drawn price list (real and invented names) and FAQ. espeak-ng callers in several voices ask through
 8 kHz mu-law; retrieval is the five passages with the most words in common with the best readings. A caller who is
@@ -16,7 +16,6 @@ import subprocess
 import time
 from collections import Counter
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from voice_agent.offline import sound
@@ -221,7 +220,7 @@ async def converse(ear: Ear, place: Clinic, question: Question, voice: str, spee
     return "given up" if question.right else "right 2", notes
 
 
-async def run(acoustic: Path | None, seeds: range, *, verbose: bool) -> None:
+async def run(seeds: range, *, verbose: bool) -> None:
     """Prints a line per kind of question."""
     tally: dict[str, Counter[str]] = {}
     building: list[float] = []
@@ -230,7 +229,7 @@ async def run(acoustic: Path | None, seeds: range, *, verbose: bool) -> None:
         began = time.perf_counter()
         model = build_language_model([f"# {p.heading}\n{p.text}" for p in place.passages], names=["Harbor Clinic"])
         building.append(time.perf_counter() - began)
-        ear = Ear(acoustic=acoustic, seed=seed, timeout=120)
+        ear = Ear(timeout=120)
         await ear.load(model)
         dice = random.Random(seed)
         for question in place.questions:
@@ -252,12 +251,11 @@ async def run(acoustic: Path | None, seeds: range, *, verbose: bool) -> None:
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--acoustic", type=Path)
     parser.add_argument("--seeds", type=int, default=6)
     parser.add_argument("--first", type=int, default=1)
     parser.add_argument("--verbose", action="store_true")
     given = parser.parse_args()
-    asyncio.run(run(given.acoustic, range(given.first, given.first + given.seeds), verbose=given.verbose))
+    asyncio.run(run(range(given.first, given.first + given.seeds), verbose=given.verbose))
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,14 +11,14 @@ import pytest
 from voice_agent.offline.ear import Ear, EarCrashed, EarFailure, EarRefused, EarStuck
 from voice_agent.offline.hypotheses import Hypotheses
 from voice_agent.offline.language_model import SpeechModel
-from voice_agent.offline.sound import Samples, resample
+from voice_agent.offline.sound import EAR_RATE, Samples, resample
 
 pytestmark = pytest.mark.integration
 ASKED = "how much is a velora peel"
 
 
-async def loaded(model: SpeechModel, acoustic: Path, *, timeout: float = 10.0) -> Ear:
-    ear = Ear(acoustic=acoustic, seed=1, timeout=timeout)
+async def loaded(model: SpeechModel, *, timeout: float = 10.0) -> Ear:
+    ear = Ear(timeout=timeout)
     await ear.load(model)
     return ear
 
@@ -26,8 +27,8 @@ def gone(pid: int) -> bool:
     return not Path(f"/proc/{pid}").exists()
 
 
-async def test_it_hears_while_the_caller_speaks(speech_model: SpeechModel, acoustic: Path, question: Samples) -> None:
-    ear = await loaded(speech_model, acoustic)
+async def test_it_hears_while_the_caller_speaks(speech_model: SpeechModel, question: Samples) -> None:
+    ear = await loaded(speech_model)
     pid = ear.pid
     assert pid is not None
     interims = []
@@ -46,8 +47,8 @@ async def test_it_hears_while_the_caller_speaks(speech_model: SpeechModel, acous
     assert gone(pid)
 
 
-async def test_other_rates_are_resampled(speech_model: SpeechModel, acoustic: Path, question: Samples) -> None:
-    ear = await loaded(speech_model, acoustic)
+async def test_other_rates_are_resampled(speech_model: SpeechModel, question: Samples) -> None:
+    ear = await loaded(speech_model)
     await ear.start()
     faster = resample(question, 16_000, 24_000)
     for at in range(0, len(faster), 1200):
@@ -56,8 +57,8 @@ async def test_other_rates_are_resampled(speech_model: SpeechModel, acoustic: Pa
     await ear.aclose()
 
 
-async def test_silence_and_nothing_are_empty(speech_model: SpeechModel, acoustic: Path) -> None:
-    ear = await loaded(speech_model, acoustic)
+async def test_silence_and_nothing_are_empty(speech_model: SpeechModel) -> None:
+    ear = await loaded(speech_model)
     assert await ear.finish() == Hypotheses()
     await ear.start()
     assert await ear.finish() == Hypotheses()
@@ -71,11 +72,9 @@ async def test_silence_and_nothing_are_empty(speech_model: SpeechModel, acoustic
     await ear.aclose()
 
 
-async def test_decoding_leaves_the_event_loop_free(
-    speech_model: SpeechModel, acoustic: Path, question: Samples
-) -> None:
+async def test_decoding_leaves_the_event_loop_free(speech_model: SpeechModel, question: Samples) -> None:
     """In this process the decoder would hold the interpreter's lock, and the loop would turn a handful of times."""
-    ear = await loaded(speech_model, acoustic, timeout=60)
+    ear = await loaded(speech_model, timeout=60)
     await ear.start()
     await ear.feed(np.tile(question, 2))
     answer = asyncio.create_task(ear.finish())
@@ -88,10 +87,8 @@ async def test_decoding_leaves_the_event_loop_free(
     await ear.aclose()
 
 
-async def test_a_child_killed_in_mid_utterance_is_replaced(
-    speech_model: SpeechModel, acoustic: Path, question: Samples
-) -> None:
-    ear = await loaded(speech_model, acoustic)
+async def test_a_child_killed_in_mid_utterance_is_replaced(speech_model: SpeechModel, question: Samples) -> None:
+    ear = await loaded(speech_model)
     first = ear.pid
     assert first is not None
     await ear.start()
@@ -105,8 +102,8 @@ async def test_a_child_killed_in_mid_utterance_is_replaced(
     await ear.aclose()
 
 
-async def test_a_stuck_child_is_replaced(speech_model: SpeechModel, acoustic: Path, question: Samples) -> None:
-    ear = await loaded(speech_model, acoustic, timeout=3.0)
+async def test_a_stuck_child_is_replaced(speech_model: SpeechModel, question: Samples) -> None:
+    ear = await loaded(speech_model, timeout=3.0)
     stuck = ear.pid
     assert stuck is not None
     await ear.start()
@@ -119,9 +116,9 @@ async def test_a_stuck_child_is_replaced(speech_model: SpeechModel, acoustic: Pa
 
 
 async def test_the_call_goes_on_after_a_failure_that_no_replacement_mends(
-    speech_model: SpeechModel, acoustic: Path, question: Samples, monkeypatch: pytest.MonkeyPatch
+    speech_model: SpeechModel, question: Samples, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ear = await loaded(speech_model, acoustic)
+    ear = await loaded(speech_model)
     assert ear.pid is not None
     await ear.start()
     os.kill(ear.pid, signal.SIGKILL)
@@ -135,10 +132,37 @@ async def test_the_call_goes_on_after_a_failure_that_no_replacement_mends(
     await ear.aclose()
 
 
-async def test_a_model_that_cannot_be_loaded_is_refused(speech_model: SpeechModel, tmp_path: Path) -> None:
-    ear = Ear(acoustic=tmp_path / "nothing", seed=1)
-    with pytest.raises(EarFailure):
-        await ear.load(speech_model)
+async def test_a_model_that_cannot_be_loaded_is_refused(speech_model: SpeechModel) -> None:
+    ear = Ear()
+    with pytest.raises(EarRefused, match="ZZ"):
+        await ear.load(replace(speech_model, dictionary=b"velora ZZ\n"))
     assert ear.pid is None
     with pytest.raises(EarRefused, match="load"):
-        await Ear(acoustic=None, seed=1).start()
+        await Ear().start()
+
+
+@pytest.mark.parametrize("name", ["silence", "noise", "tones", "half a minute of speech", "odd pieces"])
+async def test_it_outlives_whatever_a_line_carries(speech_model: SpeechModel, question: Samples, name: str) -> None:
+    time, dice = np.arange(5 * EAR_RATE) / EAR_RATE, np.random.default_rng(1)
+    tones = 6000 * (np.sin(2 * np.pi * 770 * time) + np.sin(2 * np.pi * 1336 * time)) * (time % 0.2 < 0.1)
+    sounds = {
+        "silence": np.zeros(5 * EAR_RATE),
+        "noise": dice.normal(0, 3000, 5 * EAR_RATE),
+        "tones": tones,
+        "half a minute of speech": np.tile(question, 1 + 30 * EAR_RATE // len(question)),
+        "odd pieces": question[:12_345],
+    }
+    ear = await loaded(speech_model)
+    await ear.start()
+    line = sounds[name].astype(np.int16)
+    for at in range(0, len(line), 777):
+        await ear.feed(line[at : at + 777])
+    heard = await ear.finish()
+    assert heard.duration == pytest.approx(len(line) / EAR_RATE)
+    if name in ("silence", "noise"):
+        assert heard.confidence < 0.5
+    await ear.start()
+    await ear.feed(question)
+    assert (await ear.finish()).text == ASKED
+    assert not ear.failures
+    await ear.aclose()

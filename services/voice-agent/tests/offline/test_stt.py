@@ -1,7 +1,6 @@
 """The ear as a livekit STT."""
 
 import asyncio
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -26,13 +25,13 @@ def frames(samples: Samples, rate: int) -> list[rtc.AudioFrame]:
 
 
 async def test_a_stream_finds_decodes_and_ends_utterances(
-    speech_model: SpeechModel, acoustic: Path, question: Samples, monkeypatch: pytest.MonkeyPatch
+    speech_model: SpeechModel, question: Samples, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # The audio comes faster than it would be spoken: the child is behind and may take its time over an interim, and
     # the end of the input, which flushes, is known long before the first utterance is heard.
     monkeypatch.setattr("voice_agent.offline.ear._INTERIM_PATIENCE", 30.0)
     results: list[Hypotheses] = []
-    ears = OfflineSTT(model=speech_model, acoustic=acoustic, seed=1, on_heard=results.append)
+    ears = OfflineSTT(model=speech_model, on_heard=results.append)
     await ears.warm()
     quiet = np.zeros(16_000, np.int16)
     audio = resample(np.concatenate([quiet, question, quiet, question, quiet]), 16_000, 24_000)
@@ -62,8 +61,8 @@ async def test_a_stream_finds_decodes_and_ends_utterances(
     assert [heard.text for heard in results] == [ASKED, ASKED]
 
 
-async def test_a_flush_ends_the_utterance_at_once(speech_model: SpeechModel, acoustic: Path, question: Samples) -> None:
-    ears = OfflineSTT(model=speech_model, acoustic=acoustic, seed=1, end_silence=30.0, manual_flush=True)
+async def test_a_flush_ends_the_utterance_at_once(speech_model: SpeechModel, question: Samples) -> None:
+    ears = OfflineSTT(model=speech_model, end_silence=30.0, manual_flush=True)
     stream = ears.stream()
     pushed = frames(question, 16_000)
     for frame in pushed:
@@ -85,8 +84,8 @@ async def test_a_flush_ends_the_utterance_at_once(speech_model: SpeechModel, aco
     await stream.aclose()
 
 
-async def test_a_whole_recording(speech_model: SpeechModel, acoustic: Path, question: Samples) -> None:
-    ears = OfflineSTT(model=speech_model, acoustic=acoustic, seed=1)
+async def test_a_whole_recording(speech_model: SpeechModel, question: Samples) -> None:
+    ears = OfflineSTT(model=speech_model)
     event = await ears.recognize(frames(question, 16_000))
     assert event.alternatives[0].text == ASKED
     await ears.aclose()

@@ -61,7 +61,7 @@ class NoTexts(SpeechProviders):
 
 @pytest.fixture
 async def speech(tmp_path: Path) -> AsyncIterator[SpeechProviders]:
-    settings = SpeechSettings.model_validate({"acoustic_model": tmp_path, "model_cache": tmp_path})
+    settings = SpeechSettings.model_validate({"model_cache": tmp_path})
     yield NoTexts(settings, ProviderSettings.model_validate({"endpoints": ENDPOINTS}))
     for task in asyncio.all_tasks() - {asyncio.current_task()}:
         task.cancel()

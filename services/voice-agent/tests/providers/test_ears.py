@@ -35,7 +35,7 @@ TWENTY_MS = RATE // 50
 @pytest_asyncio.fixture
 async def offline(emulator_models: Models, admin: EmulatorsClient) -> Any:
     model = await asyncio.to_thread(build_language_model, TEXTS, names=["Harbor Clinic"])
-    ear = OfflineSTT(model=model, acoustic=emulator_models.acoustic, seed=1)
+    ear = OfflineSTT(model=model)
     await ear.warm()
     await admin.teach(TEXTS, names=["Harbor Clinic"])
     yield ear

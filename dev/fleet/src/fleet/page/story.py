@@ -14,7 +14,7 @@ from fleet.view import Stage, stages, stages_since, turn_of
 from fleet.voice_activity import Utterance
 
 OFFLINE = (
-    ("hearing", "pocketsphinx"),
+    ("hearing", "a small acoustic network"),
     ("answers", "extractive, from the clinic's own passages"),
     ("search", "MiniLM embeddings"),
     ("voice", "espeak-ng"),

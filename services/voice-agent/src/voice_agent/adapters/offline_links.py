@@ -18,7 +18,7 @@ VOICE_DEADLINE = 3.0
 
 
 class OfflineEar:
-    """``EarLink`` over pocketsphinx. Says END_OF_SPEECH after each answer, so ``on_settled`` is not needed."""
+    """``EarLink`` over the offline ear. Says END_OF_SPEECH after each answer, so ``on_settled`` is not needed."""
 
     endpoint = OFFLINE
     deadline = EAR_DEADLINE

@@ -5,9 +5,8 @@ It is the demo voice and ear: tuned to synthetic speech, true on real audio, and
 =====================  ==========================================================================================
 module                 what it gives
 =====================  ==========================================================================================
-``adapt``              set-up, once: ``python -m voice_agent.offline.adapt --out DIR`` makes the acoustic model
 ``language_model``     ``build_language_model(texts)``: what this tenant's callers can say, per document set
-``ear``, ``stt``       pocketsphinx in a child process; ``OfflineSTT`` for an ``AgentSession``
+``ear``, ``stt``       the acoustic network and the word search, in a child process; ``OfflineSTT`` for an ``AgentSession``
 ``answerer``           ``decide(...)``: pure; says what a passage says, asks again, or does not know
 ``voice``              espeak-ng; ``OfflineTTS`` for an ``AgentSession``
 =====================  ==========================================================================================

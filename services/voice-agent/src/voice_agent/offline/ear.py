@@ -1,7 +1,7 @@
 """The ear: an asynchronous client of the decoding child process.
 
-    ear = Ear(acoustic=DIR, seed=1)         # DIR from voice_agent.offline.adapt; None: the stock model
-    await ear.load(speech_model)            # the tenant's language model; starts the child (about 0.4 s)
+    ear = Ear()
+    await ear.load(speech_model)            # the tenant's language model; starts the child (about a second)
     await ear.start(); await ear.feed(pcm); text = await ear.interim(); heard = await ear.finish()
     await ear.aclose()
 
@@ -16,7 +16,6 @@ import contextlib
 import json
 import sys
 from collections import deque
-from pathlib import Path
 
 import numpy as np
 from livekit import rtc
@@ -25,7 +24,6 @@ from numpy.typing import NDArray
 from voice_agent.offline import ear_wire
 from voice_agent.offline.hypotheses import Hypotheses
 from voice_agent.offline.language_model import SpeechModel
-from voice_agent.offline.pronounce import model_folder
 from voice_agent.offline.sound import EAR_RATE
 
 _LONGEST_UTTERANCE = 30 * EAR_RATE * 2  # bytes kept for a replacement; older audio is dropped
@@ -120,13 +118,10 @@ class _Child:
 class Ear:
     """Hears one call, one utterance at a time; not for two tasks at once.
 
-    `acoustic`: folder of the adapted model, None for the stock one. `seed`: of the dither noise. `timeout`: seconds
-    that an answer may take before the child counts as stuck.
+    `timeout`: seconds that an answer may take before the child counts as stuck.
     """
 
-    def __init__(self, *, acoustic: Path | None, seed: int, timeout: float = 5.0) -> None:
-        self._acoustic = acoustic or model_folder() / "en-us"
-        self._seed = seed
+    def __init__(self, *, timeout: float = 5.0) -> None:
         self._timeout = timeout
         self._model: SpeechModel | None = None
         self._child: _Child | None = None
@@ -156,8 +151,7 @@ class Ear:
         if self._model is None:
             raise EarRefused("no language model yet: call load() first")
         child = self._child = await _Child.spawn()
-        sizes = {"acoustic": str(self._acoustic), "seed": self._seed, "arpa": len(self._model.arpa)}
-        head = json.dumps(sizes).encode()
+        head = json.dumps({"arpa": len(self._model.arpa)}).encode()
         body = len(head).to_bytes(4, "little") + head + self._model.arpa + self._model.dictionary
         try:
             await child.ask(ear_wire.LOAD, body, timeout=_START_TIMEOUT)

@@ -1,125 +1,121 @@
 """The ear's child process: ``python -m voice_agent.offline.ear_child``, messages on standard input and output.
 
-pocketsphinx holds the interpreter's lock while it decodes, so it lives in a process of its own, one per call. Two
-recognisers hear the same audio: one with the tenant's words, one that knows phones only and tells how far the first
-can be believed. Exits when its standard input ends, that is, when the call's process is gone.
+Decoding is Python under the interpreter's lock, so it lives in a process of its own, one per call: the acoustic network turns
+audio into phone probabilities, the search turns these into the tenant's words. How far a word can be believed is told by the
+likeliest phones alone, which no language model has touched. Exits when its standard input ends, that is, when the call's
+process is gone.
 """
 
 import json
+import math
 import os
 import sys
-import tempfile
-from pathlib import Path
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import pocketsphinx
 
 from voice_agent.offline import ear_wire
+from voice_agent.offline.acoustic import PHONES, AcousticModel
 from voice_agent.offline.hypotheses import HeardWord, Hypotheses, Hypothesis
+from voice_agent.offline.lexicon_search import BLANK, LexiconSearch, NGrams
+from voice_agent.offline.mel import Floats, LogMel, as_floats
 from voice_agent.offline.phonetics import word_confidences
-from voice_agent.offline.sound import EAR_RATE, Dither
+from voice_agent.offline.sound import EAR_RATE
 
-_NBEST_STEPS, _ALTERNATIVES = 40, 8
+_ALTERNATIVES = 8
 _UNEXPECTED = 0.7
-_SILENCES = ("SIL", "+")
+Words = tuple[str, ...]
 
 
-def _word_pairs(arpa: bytes) -> frozenset[tuple[str, str]]:
-    """The word pairs that the language model lists."""
-    text = arpa.decode()
-    part = text[text.index("\\2-grams:") : text.index("\\3-grams:")]
-    return frozenset((line.split()[1], line.split()[2]) for line in part.splitlines()[1:] if line)
+def _lexicon(dictionary: str) -> dict[str, list[list[str]]]:
+    """From lines "word PH ON ES" and "word(2) PH ON ES"."""
+    found: dict[str, list[list[str]]] = {}
+    for line in dictionary.splitlines():
+        word, _, phones = line.partition(" ")
+        found.setdefault(word.partition("(")[0], []).append(phones.split())
+    return found
 
 
 class Recogniser:
-    """Both decoders over one utterance at a time."""
+    """One utterance at a time."""
 
-    def __init__(self, acoustic: str, arpa: bytes, dictionary: bytes, seed: int) -> None:
-        stock = Path(pocketsphinx.get_model_path()) / "en-us"
-        with tempfile.TemporaryDirectory() as folder:
-            language, entries = Path(folder, "tenant.lm"), Path(folder, "tenant.dict")
-            language.write_bytes(arpa)
-            entries.write_bytes(dictionary)
-            # no second pass over the utterance (fwdflat): the text is there 12 ms after the last chunk, not 106
-            self._words = pocketsphinx.Decoder(
-                hmm=acoustic, lm=str(language), dict=str(entries), fwdflat=False, loglevel="FATAL"
-            )
-        self._phones = pocketsphinx.Decoder(
-            hmm=acoustic, allphone=str(stock / "en-us-phone.lm.bin"), lm=None, dict=None,
-            lw=2.0, beam=1e-20, pbeam=1e-20, loglevel="FATAL",
-        )  # fmt: skip
-        self._lexicon: dict[str, list[list[str]]] = {}
-        for line in dictionary.decode().splitlines():
-            word, _, phones = line.partition(" ")
-            self._lexicon.setdefault(word.partition("(")[0], []).append(phones.split())
-        self._pairs = _word_pairs(arpa)
-        self._dither = Dither(seed)
-        self._samples = 0
-        self._open = False
+    def __init__(self, arpa: str, dictionary: str) -> None:
+        number = {phone: at for at, phone in enumerate(PHONES, BLANK + 1)}
+        self._lexicon = _lexicon(dictionary)
+        numbered = {word: [[number[p] for p in way] for way in ways] for word, ways in self._lexicon.items()}
+        self._ngrams = NGrams(arpa)
+        self._search = LexiconSearch(numbered, self._ngrams)
+        self._features, self._acoustic = LogMel(), AcousticModel()
+        self.start()
 
     def start(self) -> None:
         """Begins an utterance; an open one is dropped."""
-        self.abandon()
-        self._words.start_utt()
-        self._phones.start_utt()
-        self._samples, self._open = 0, True
+        self._features.start()
+        self._acoustic.start()
+        self._search.start()
+        self._phones: list[int] = []
+        self._last = BLANK
+        self._samples = 0
 
     def feed(self, pcm: bytes) -> None:
         """16 kHz mono, 16 bit."""
-        if not self._open:
-            self.start()
-        self._samples += len(pcm) // 2
-        noisy = self._dither(np.frombuffer(pcm, "<i2")).tobytes()
-        self._words.process_raw(noisy)
-        self._phones.process_raw(noisy)
+        samples = np.frombuffer(pcm, np.int16)
+        self._samples += len(samples)
+        self._take(self._acoustic.feed(self._features(as_floats(samples))))
+
+    def _take(self, frames: Floats) -> None:
+        self._search.feed(frames)
+        for phone in frames.argmax(axis=1).tolist():
+            if phone not in (BLANK, self._last):
+                self._phones.append(phone)
+            self._last = phone
 
     def interim(self) -> str:
         """The best reading so far."""
-        found = self._words.hyp() if self._open else None
-        return str(found.hypstr) if found else ""
-
-    def abandon(self) -> None:
-        """Drops the open utterance."""
-        if self._open:
-            self._words.end_utt()
-            self._phones.end_utt()
-            self._open = False
+        return self._search.best()
 
     def finish(self) -> Hypotheses:
         """Ends the utterance."""
-        if not self._open or self._samples < EAR_RATE // 20:
-            self.abandon()
-            return Hypotheses()
-        self.abandon()
-        said = self._phones.hyp()
-        phones = [p for p in said.hypstr.split() if not p.startswith(_SILENCES)] if said else []
-        best = self._words.hyp()
-        texts: dict[str, float] = {best.hypstr: best.score} if best and best.hypstr else {}
-        if texts:
-            for _, one in zip(range(_NBEST_STEPS), self._words.nbest(), strict=False):
-                if one is None or len(texts) >= _ALTERNATIVES:
-                    break
-                if one.hypstr:
-                    texts.setdefault(one.hypstr, one.score)
-        found = tuple(self._judge(text, score, phones) for text, score in texts.items())
-        return Hypotheses(found, tuple(phones), self._samples / EAR_RATE)
+        self._take(self._acoustic.finish())
+        phones = [PHONES[phone - 1] for phone in self._phones]
+        readings = self._search.readings(_ALTERNATIVES) if phones else []
+        if readings and not readings[0][0]:  # likelier that nothing was said
+            readings = []
+        shares = _shares(readings)
+        found = tuple(self._judge(words, score, phones, shares) for words, score in readings if words)
+        heard = Hypotheses(found, tuple(phones), self._samples / EAR_RATE) if self._samples else Hypotheses()
+        self.start()
+        return heard
 
-    def _judge(self, text: str, score: float, phones: list[str]) -> Hypothesis:
-        words = text.split()
+    def _judge(self, words: Words, score: float, phones: list[str], shares: Mapping[str, float]) -> Hypothesis:
         sure = word_confidences(words, phones, self._lexicon)
         # a word that nobody was expected to say after the one before it is often a piece of an unknown word
-        pairs = zip(["<s>", *words], words, strict=False)
-        known = [1.0 if pair in self._pairs else _UNEXPECTED for pair in pairs]
-        heard = tuple(HeardWord(w, round(c * k, 3)) for w, c, k in zip(words, sure, known, strict=True))
-        return Hypothesis(heard, float(score))
+        pairs = zip(("<s>", *words), words, strict=False)
+        known = [1.0 if self._ngrams.pair(*pair) else _UNEXPECTED for pair in pairs]
+        heard = (
+            HeardWord(word, round(fit * expected * shares[word], 3))
+            for word, fit, expected in zip(words, sure, known, strict=True)
+        )
+        return Hypothesis(tuple(heard), round(score, 3))
+
+
+def _shares(readings: Sequence[tuple[Words, float]]) -> dict[str, float]:
+    """Each word's share of the readings' probability: the less, the more the likeliest readings differ about it."""
+    found: defaultdict[str, float] = defaultdict(float)
+    odds = [math.exp(score - readings[0][1]) for _, score in readings]
+    for (words, _), odd in zip(readings, odds, strict=True):
+        for word in set(words):
+            found[word] += odd / sum(odds)
+    return found
 
 
 def _load(body: bytes) -> Recogniser:
     size = int.from_bytes(body[:4], "little")
     head: dict[str, Any] = json.loads(body[4 : 4 + size])
     split = 4 + size + int(head["arpa"])
-    return Recogniser(head["acoustic"], body[4 + size : split], body[split:], int(head["seed"]))
+    return Recogniser(body[4 + size : split].decode(), body[split:].decode())
 
 
 def serve() -> None:
@@ -133,7 +129,7 @@ def serve() -> None:
         if kind == ear_wire.LOAD:
             try:
                 ear = _load(body)
-            except (RuntimeError, ValueError, KeyError, OSError) as error:
+            except (RuntimeError, ValueError, KeyError, IndexError, OSError) as error:
                 answers.write(ear_wire.pack(ear_wire.REFUSED, str(error).encode()))
                 continue
             answers.write(ear_wire.pack(ear_wire.LOADED))
@@ -148,7 +144,7 @@ def serve() -> None:
         elif kind == ear_wire.FINISH:
             answers.write(ear_wire.pack(ear_wire.DONE, json.dumps(ear.finish().to_json()).encode()))
         elif kind == ear_wire.ABANDON:
-            ear.abandon()
+            ear.start()
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ from voice_agent.offline.documents import Fact, facts, priced_items
 from voice_agent.offline.pronounce import pronounce
 from voice_agent.offline.spoken import sentences, words
 
-_RECIPE = "6"  # raise it when the model of the same texts changes
+_RECIPE = "7"  # raise it when the model of the same texts changes
 _BACKOFF_MASS = 0.3  # share of each context's probability that goes to shorter contexts
 _QUESTION_WEIGHT, _PROSE_WEIGHT, _FLOOR_WEIGHT, _NOUN_WEIGHT = 14.0, 3.0, 2.0, 1.5
 _SPEECH_WEIGHT = 40.0  # words of everyday speech, beside about 700 of questions
@@ -216,9 +216,7 @@ def _build(texts: Sequence[str], names: Sequence[str], places: Sequence[str], di
         counts.add(nouns, _NOUN_WEIGHT, ends=False)
     counts.add_shares(phrases.spoken_english(), _SPEECH_WEIGHT)
     wanted = {gram[0] for gram in counts.grams[0]} - {"<s>", "</s>"}
-    asked_about = [*fillers["item"], *fillers["topic"], *fillers["name"], *fillers["place"]]
-    named = {word for name in asked_about for word in name.split()}
-    ways = pronounce((w for w in wanted if _WORD.fullmatch(w)), also_espeak=named)
+    ways = pronounce(w for w in wanted if _WORD.fullmatch(w))
     counts.keep(set(ways))
     return SpeechModel(_arpa(counts), _dictionary(ways), digest, tuple(priced_items(found)))
 

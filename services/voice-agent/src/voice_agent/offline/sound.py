@@ -1,12 +1,11 @@
-"""Arithmetic on 16-bit mono audio: the telephone's mu-law, a little noise, resampling of whole recordings."""
+"""Arithmetic on 16-bit mono audio: the telephone's mu-law, resampling of whole recordings."""
 
 import numpy as np
 from numpy.typing import NDArray
 
 Samples = NDArray[np.int16]
-EAR_RATE = 16_000  # samples a second, what the acoustic model was made for
+EAR_RATE = 16_000  # samples a second, what the ear is fed with
 PHONE_RATE = 8_000
-DITHER_DB = 28.0  # below the speech; none at all breaks decoding, 20 is too loud for natural voices
 
 
 def resample(samples: Samples, rate: int, wanted: int) -> Samples:
@@ -31,25 +30,3 @@ def through_telephone(samples: Samples, rate: int) -> Samples:
     coded = np.rint(law * 127) / 127
     heard = np.sign(coded) * (np.power(256.0, np.abs(coded)) - 1) / 255
     return resample(np.clip(np.rint(heard * 32768), -32768, 32767).astype(np.int16), PHONE_RATE, EAR_RATE)
-
-
-class Dither:
-    """Adds noise `decibels` below the loudness of the speech so far (follows it slowly, so that gaps get it too).
-
-    `seed` makes it repeatable. Chunks of any length; returns a new array.
-    """
-
-    def __init__(self, seed: int, *, decibels: float = DITHER_DB) -> None:
-        self._noise = np.random.default_rng(seed)
-        self._gain = 10 ** (-decibels / 20)
-        self._level = 300.0  # root mean square of quiet telephone speech, until some is heard
-
-    def __call__(self, samples: Samples) -> Samples:
-        values = samples.astype(np.float32)
-        loud = float(np.sqrt(np.mean(values**2))) if len(values) else 0.0
-        if loud > self._level:
-            self._level = loud
-        else:
-            self._level = max(50.0, self._level * 0.995 + loud * 0.005 if loud > 50 else self._level)
-        noise = self._noise.standard_normal(len(values), dtype=np.float32) * np.float32(self._level * self._gain)
-        return np.clip(np.rint(values + noise), -32768, 32767).astype(np.int16)

@@ -1,6 +1,6 @@
 """The ear as a livekit STT: speech is found by the bundled VAD, decoded while it lasts, final when it ends.
 
-    ears = OfflineSTT(model=speech_model, acoustic=DIR, seed=1, on_heard=remember)
+    ears = OfflineSTT(model=speech_model, on_heard=remember)
     await ears.warm()                                   # child process up before the first word
     AgentSession(stt=ears, turn_detection="stt" or "vad", ...)
 
@@ -13,7 +13,6 @@ the agent can ask again. An ear that failed twice is reported as a recoverable `
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 from livekit import rtc
@@ -31,7 +30,7 @@ _VAD_WINDOW = 0.032  # seconds; the detector's step
 
 
 class OfflineSTT(stt.STT[str]):
-    """pocketsphinx with a tenant's language model.
+    """The offline ear with a tenant's language model.
 
     `end_silence`: seconds without speech that end an utterance; espeak-ng pauses up to 0.41 s within one.
     `model` may be a task that is still building it: the call is answered meanwhile, and what is said then is kept.
@@ -42,8 +41,6 @@ class OfflineSTT(stt.STT[str]):
         self,
         *,
         model: SpeechModel | asyncio.Task[SpeechModel],
-        acoustic: Path | None,
-        seed: int,
         end_silence: float = 0.5,
         on_heard: Callable[[Hypotheses], None] | None = None,
         manual_flush: bool = False,
@@ -53,8 +50,6 @@ class OfflineSTT(stt.STT[str]):
             capabilities=stt.STTCapabilities(streaming=True, interim_results=True, manual_flush=manual_flush)
         )
         self._speech_model = model
-        self._acoustic = acoustic
-        self._seed = seed
         self._on_heard = on_heard
         self._vad = detector or inference.VAD(
             min_speech_duration=0.05, min_silence_duration=end_silence, prefix_padding_duration=0.4
@@ -64,7 +59,7 @@ class OfflineSTT(stt.STT[str]):
     @property
     def model(self) -> str:
         """Name in metrics."""
-        return "pocketsphinx"
+        return "offline-ear"
 
     @property
     def provider(self) -> str:
@@ -77,7 +72,7 @@ class OfflineSTT(stt.STT[str]):
             self._spare = await self._new_ear()
 
     async def _new_ear(self) -> Ear:
-        ear = Ear(acoustic=self._acoustic, seed=self._seed)
+        ear = Ear()
         model = self._speech_model
         await ear.load(await model if isinstance(model, asyncio.Task) else model)
         return ear
