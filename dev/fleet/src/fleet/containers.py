@@ -83,7 +83,7 @@ RAN: list[Ran] = []
 
 
 class RunningContainer(Running):
-    """A started container. `exited` resolves with what its process would have returned."""
+    """A started container; its code is what its process would have returned."""
 
     def __init__(self, spec: ProcessSpec, log: Path, container: Container) -> None:
         self.spec, self.log = spec, log
@@ -119,7 +119,6 @@ class RunningContainer(Running):
             self.exited.set_result(code)
 
     def signal(self, number: int) -> None:
-        """Sends a signal to its first process; nothing when it has ended."""
         from docker.errors import APIError
 
         if self.exited.done():
@@ -134,16 +133,6 @@ class RunningContainer(Running):
     def kill(self) -> None:
         """kill -9 for its first process, with which the others of its container end."""
         self.signal(signal.SIGKILL)
-
-    async def stop(self) -> int:
-        """Asks it to end, waits for its grace, then kills it. Returns its code."""
-        self.stopping = True
-        self.signal(self.spec.stop_signal)
-        try:
-            await asyncio.wait_for(asyncio.shield(self.exited), self.spec.grace)
-        except TimeoutError:
-            self.signal(signal.SIGKILL)
-        return await self.exited
 
 
 def _start(boxed: ContainerSpec) -> Container:

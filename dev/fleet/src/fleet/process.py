@@ -10,11 +10,11 @@ import asyncio
 import os
 import signal
 import subprocess
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
 
 Probe = Callable[[], Awaitable[None]]
 """Returns when the process can do its work, raises (any exception, with a reason) when it can't yet."""
@@ -115,8 +115,8 @@ def tail(log: Path, lines: int = TAIL_LINES) -> str:
     return "\n".join(f"    {line}" for line in last) or "    (the log is empty)"
 
 
-class Running(Protocol):
-    """What the supervisor knows of a started process or container. `exited` resolves with its return code."""
+class Running(ABC):
+    """A started process or container. `exited` resolves with its return code, whoever ended it."""
 
     spec: ProcessSpec
     log: Path
@@ -125,15 +125,27 @@ class Running(Protocol):
     exited: asyncio.Future[int]
     pid: int
 
-    def signal(self, number: int) -> None: ...
+    @abstractmethod
+    def signal(self, number: int) -> None:
+        """Sends a signal to it alone; nothing when it has ended."""
 
-    def kill(self) -> None: ...
+    @abstractmethod
+    def kill(self) -> None:
+        """kill -9 for it and what it started; nothing when it has ended."""
 
-    async def stop(self) -> int: ...
+    async def stop(self) -> int:
+        """Asks it to end, waits for its grace, then kills it. Returns its code."""
+        self.stopping = True
+        self.signal(self.spec.stop_signal)
+        try:
+            await asyncio.wait_for(asyncio.shield(self.exited), self.spec.grace)
+        except TimeoutError:
+            self.signal(signal.SIGKILL)
+        return await self.exited
 
 
 class RunningProcess(Running):
-    """A started process. `exited` resolves with its return code, whoever ended it."""
+    """A started process."""
 
     def __init__(self, spec: ProcessSpec, log: Path) -> None:
         self.spec, self.log = spec, log
@@ -182,19 +194,12 @@ class RunningProcess(Running):
             self._popen.send_signal(number)
 
     def kill(self) -> None:
-        """kill -9 for this process and what it started; nothing when it has ended."""
         if not self.exited.done():
             os.killpg(self.pid, signal.SIGKILL)
 
     async def stop(self) -> int:
-        """Asks it to end, waits for its grace, then kills it and what is left of its session. Returns its code."""
-        self.stopping = True
-        self.signal(self.spec.stop_signal)
-        try:
-            await asyncio.wait_for(asyncio.shield(self.exited), self.spec.grace)
-        except TimeoutError:
-            self.signal(signal.SIGKILL)
-        code = await self.exited
+        """As every stop; kills what is left of its session as well."""
+        code = await super().stop()
         kill_leftovers(self.pid)
         return code
 

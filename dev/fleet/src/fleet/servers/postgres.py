@@ -67,11 +67,11 @@ def make_postgres(
             "postgres",
             folder,
             ("postgres", *arguments),
-            # Read by the image's entry point, which makes the cluster and changes to a user of its own. It asks the server
-            # over its Unix socket meanwhile, in the container's own file system.
+            # Read by the image's entry point, which makes the cluster. It asks the server over its Unix socket meanwhile,
+            # in the container's own file system. As root it changes to a user of the image's own.
             env=environment
             | {"PGDATA": str(data), "POSTGRES_PASSWORD": password, "POSTGRES_INITDB_ARGS": " ".join(INITDB_ARGUMENTS)},
-            as_caller=False,
+            as_caller=os.geteuid() != 0,
             prepare=functools.partial(prepare_boxed, folder, data),
         ),
     )
