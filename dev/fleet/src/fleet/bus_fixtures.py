@@ -7,6 +7,7 @@ import secrets
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from uuid import UUID
 
 import pytest
@@ -17,6 +18,8 @@ from switchboard.bus import Bus, consumer, permissions, topology
 from switchboard.bus.connection import connect
 from switchboard.clock import Clock
 from switchboard.contracts.base import Service
+from switchboard.contracts.calls import TurnRecorded
+from switchboard.sealed import Sealed
 from switchboard.settings import NatsSettings, SealingSettings
 
 from fleet.hosted import HostedSupervisor
@@ -73,6 +76,21 @@ async def new_tenant(bus: Bus) -> UUID:
 
 def new_master_key() -> SealingSettings:
     return SealingSettings(master_key=SecretStr(base64.b64encode(secrets.token_bytes(32)).decode()))
+
+
+def turn(tenant_id: UUID, call_id: UUID, seq: int, said: str = "hello") -> TurnRecorded:
+    """A turn of a call's first epoch, in which ``said`` was said and heard."""
+    return TurnRecorded(
+        tenant_id=tenant_id,
+        call_id=call_id,
+        epoch=1,
+        seq=seq,
+        at=datetime(2026, 3, 2, 9, 0, tzinfo=UTC),
+        turn=seq,
+        kind="answered",
+        agent_said=Sealed(said),
+        agent_heard=Sealed(said),
+    )
 
 
 @asynccontextmanager

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 import nats.errors
 import pytest
-from fleet.bus_fixtures import BusServer, new_tenant
+from fleet.bus_fixtures import BusServer, new_tenant, turn
 from switchboard.bus import Call, Delivery, deadletters
 from switchboard.bus.connection import connect
 from switchboard.contracts import calls, documents, tenants
@@ -32,20 +32,6 @@ NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 
 async def _never(body: Empty, call: Call) -> tenants.Published:
     raise AssertionError("must not be reached")
-
-
-def turn(tenant_id: uuid.UUID, call_id: uuid.UUID, seq: int, said: str = "hello") -> calls.TurnRecorded:
-    return calls.TurnRecorded(
-        tenant_id=tenant_id,
-        call_id=call_id,
-        epoch=1,
-        seq=seq,
-        at=NOW,
-        turn=seq,
-        kind="answered",
-        agent_said=Sealed(said),
-        agent_heard=Sealed(said),
-    )
 
 
 async def test_a_request_carries_tenant_actor_and_body(bus_server: BusServer) -> None:

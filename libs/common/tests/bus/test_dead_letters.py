@@ -8,32 +8,21 @@ import json
 import subprocess
 import sys
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
 import pytest
-from fleet.bus_fixtures import BusServer, new_tenant
+from fleet.bus_fixtures import BusServer, new_tenant, turn
 from fleet.proofs import PATIENCE_SECONDS
 from switchboard.bus import Bus, Delivery
 from switchboard.bus.permissions import TOPOLOGY_USER
 from switchboard.contracts.base import Service
 from switchboard.contracts.calls import TurnRecorded
-from switchboard.sealed import Sealed
 
 pytestmark = pytest.mark.integration
 
-NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 CANARY = "xylophone"
 TRIES = 3
-
-
-def turn(tenant_id: UUID, call_id: UUID, seq: int) -> TurnRecorded:
-    words = Sealed(CANARY)
-    return TurnRecorded(
-        tenant_id=tenant_id, call_id=call_id, epoch=1, seq=seq, at=NOW, turn=seq, kind="answered",
-        agent_said=words, agent_heard=words,
-    )  # fmt: skip
 
 
 class Command:
@@ -93,7 +82,7 @@ class Handler:
 
 async def publish_poison(agent: Bus, tenant_id: UUID, call_id: UUID) -> UUID:
     """With a header by which a careless copy of it would be refused by every other stream."""
-    message = await agent.encode(turn(tenant_id, call_id, 1))
+    message = await agent.encode(turn(tenant_id, call_id, 1, CANARY))
     headers = {**message.headers, "Nats-Expected-Stream": "CALLS"}
     await agent.publish(message.subject, message.payload, headers, message.id.hex)
     return message.id
@@ -113,7 +102,7 @@ async def test_poison_delays_nobody_and_comes_back_by_command(
 
     await publish_poison(agent, tenant_id, poison)
     for call_id in others:
-        await agent.publish_fact(turn(tenant_id, call_id, 1))
+        await agent.publish_fact(turn(tenant_id, call_id, 1, CANARY))
     # The poison's second try waits for all of them: were they behind it, nobody would ever go on.
     try:
         await asyncio.wait_for(handler.until_handled(len(others)), PATIENCE_SECONDS)

@@ -4,41 +4,25 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from datetime import UTC, datetime
 from uuid import UUID
 
 import asyncpg
 import pytest
-from fleet.bus_fixtures import BusServer, new_tenant
+from fleet.bus_fixtures import BusServer, new_tenant, turn
 from fleet.proofs.awaits import stepped
 from fleet.proofs.mortal import effect
 from fleet.proofs.mortals import Mortals, until_answered
 from switchboard.bus import Bus
 from switchboard.contracts.base import Service
-from switchboard.contracts.calls import TurnRecorded
 from switchboard.db import Database
-from switchboard.sealed import Sealed
 from switchboard.testing.database import MigratedDatabase
 
 pytestmark = pytest.mark.integration
 
-NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
-
 
 async def publish(agent: Bus, tenant_id: UUID) -> UUID:
     """A fact of a call of its own; its message id."""
-    said, message_id = Sealed("the words of a turn"), agent.ids.new()
-    fact = TurnRecorded(
-        tenant_id=tenant_id,
-        call_id=agent.ids.new(),
-        epoch=1,
-        seq=1,
-        at=NOW,
-        turn=1,
-        kind="answered",
-        agent_said=said,
-        agent_heard=said,
-    )
+    message_id, fact = agent.ids.new(), turn(tenant_id, agent.ids.new(), 1)
     await agent.publish_fact(fact, message_id)
     return message_id
 

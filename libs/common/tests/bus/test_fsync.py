@@ -10,24 +10,20 @@ import signal
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from uuid import UUID
 
 import pytest
-from fleet.bus_fixtures import BusServer, new_tenant, open_bus_server
+from fleet.bus_fixtures import BusServer, new_tenant, open_bus_server, turn
 from fleet.hosted import HostedSupervisor
 from fleet.proofs.disk import Disk
 from fleet.proofs.trace import SystemCall, child_of, read, traced
 from switchboard.bus import Bus
 from switchboard.bus.envelope import MESSAGE_ID
 from switchboard.contracts.base import Service
-from switchboard.contracts.calls import TurnRecorded
-from switchboard.sealed import Sealed
 
 pytestmark = pytest.mark.integration
 
-NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 PUBLISHES = int(os.environ.get("BUS_PUBLISHES", "200"))
 AT_ONCE = 8
 ACKNOWLEDGEMENT = re.compile(rb'"stream":\s*"CALLS",\s*"seq":\s*(\d+)')
@@ -36,18 +32,7 @@ ACKNOWLEDGEMENT = re.compile(rb'"stream":\s*"CALLS",\s*"seq":\s*(\d+)')
 async def speak(agent: Bus, tenant_id: UUID, acknowledged: list[UUID], count: int) -> None:
     call_id = agent.ids.new()
     for seq in range(1, count + 1):
-        said = Sealed(f"answer {seq} of this call")
-        fact = TurnRecorded(
-            tenant_id=tenant_id,
-            call_id=call_id,
-            epoch=1,
-            seq=seq,
-            at=NOW,
-            turn=seq,
-            kind="answered",
-            agent_said=said,
-            agent_heard=said,
-        )
+        fact = turn(tenant_id, call_id, seq, f"answer {seq} of this call")
         message_id = agent.ids.new()
         await agent.publish_fact(fact, message_id)
         acknowledged.append(message_id)

@@ -8,13 +8,12 @@ import random
 from collections import Counter
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from uuid import UUID
 
 import asyncpg
 import pytest
 import pytest_asyncio
-from fleet.bus_fixtures import BusServer, new_tenant
+from fleet.bus_fixtures import BusServer, new_tenant, turn
 from fleet.proofs import PATIENCE_SECONDS
 from nats.aio.client import Client
 from switchboard.bus import Bus, Delivery
@@ -24,7 +23,6 @@ from switchboard.contracts.calls import TurnRecorded
 from switchboard.db import Database
 from switchboard.errors import Unavailable
 from switchboard.inbox import Inbox
-from switchboard.sealed import Sealed
 from switchboard.testing.database import MigratedDatabase
 
 pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("quick_redelivery")]
@@ -32,7 +30,6 @@ pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("quick_redelivery
 KILLS = int(os.environ.get("BUS_KILLS", "5"))
 SEED = 20260302
 WRITERS = 4
-NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 
 
 @dataclass
@@ -65,18 +62,7 @@ async def speak(agent: Bus, tenant_id: UUID, ledger: Ledger) -> None:
     while not ledger.stopping:
         seq += 1
         message_id = agent.ids.new()
-        words = Sealed("a cleaning costs 80 dollars")
-        fact = TurnRecorded(
-            tenant_id=tenant_id,
-            call_id=call_id,
-            epoch=1,
-            seq=seq,
-            at=NOW,
-            turn=seq,
-            kind="answered",
-            agent_said=words,
-            agent_heard=words,
-        )
+        fact = turn(tenant_id, call_id, seq)
         while True:
             try:
                 await agent.publish_fact(fact, message_id)

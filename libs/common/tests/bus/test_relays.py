@@ -16,6 +16,7 @@ KILLS = int(os.environ.get("BUS_RELAY_KILLS", "4"))
 CALLS = 4
 EPOCHS = (1, 2, 3)
 SEED = 20260302
+LAST = [(EPOCHS[-1] + 1, seq) for seq in range(1, 4)]
 
 
 @pytest.mark.parametrize("deaf", [False, True], ids=["with notices", "all notices lost"])
@@ -40,6 +41,10 @@ async def test_two_relays_one_of_them_killed_keep_the_order(journey: Journey, de
             await host.akill(victim)
             await host.arevive(victim)
     await journey.until_seen(everything)
+    # And with relays that have long looked for what was there when they began.
+    for call_id in calls:
+        await journey.say_all(call_id, LAST)
+    await journey.until_seen(everything + len(calls) * len(LAST))
 
-    assert journey.seen == dict.fromkeys(calls, places)
+    assert journey.seen == {call_id: [*places, *LAST] for call_id in calls}
     assert set((await journey.effects()).values()) == {1}

@@ -20,7 +20,7 @@ _SLOW_SERVICE = f"{_TESTS}/test_slow_consumers.py::test_a_service_that_stands_st
 _SLOW_CALL = f"{_TESTS}/test_slow_consumers.py::test_a_call_whose_handler_stands_still_slows_no_other_call"
 _OWN_LISTS = f"{_TESTS}/test_own_lists.py::test_the_server_refuses_what_is_not_on_a_services_own_list"
 _ONE_LANE = Edit(f"{_BUS}/consumer.py", 'entity = msg.subject.rpartition(".")[0]', 'entity = ""')
-_SEND = 'await self._send(row["id"], row["subject"], row["payload"], row["headers"])'
+_CLAIM = 'rows = await conn.fetch(f"SELECT * FROM {self._schema}.outbox_claim($1)", settings.batch)'
 
 
 def _service(package: str, closed: str) -> Edit:
@@ -157,7 +157,10 @@ HANDLING = (
     Mutant(
         "a slow consumer does not slow others",
         "services share a durable",
-        (Edit(f"{_BUS}/topology.py", 'return f"{service.value}-{domain}"', 'return f"all-{domain}"'),),
+        (
+            Edit(f"{_BUS}/topology.py", 'return f"{service.value}-{domain}"', 'return f"all-{domain}"'),
+            Edit(f"{_BUS}/topology.py", "list(consumer.filters)", "list(dict.fromkeys(consumer.filters))"),
+        ),
         _SLOW_SERVICE,
         _NEVER_CAME,
     ),
@@ -186,8 +189,17 @@ RELAYS = (
     ),
     Mutant(
         "a killed relay loses nothing",
-        "a row is marked as sent while it is being sent",
-        (Edit("libs/common/src/switchboard/outbox.py", f"if {_SEND}", f"if asyncio.ensure_future({_SEND[6:]})"),),
+        "rows are marked as sent, for good, before they are sent",
+        (
+            Edit(
+                "libs/common/src/switchboard/outbox.py",
+                f"        async with self._db.platform() as conn:\n            {_CLAIM}\n",
+                f"        async with self._db.platform() as conn:\n            {_CLAIM}\n"
+                '            settle = f"SELECT {self._schema}.outbox_settle($1, $2, $3, $4)"\n'
+                '            await conn.execute(settle, [row["seq"] for row in rows], [], timedelta(), timedelta())\n'
+                "        async with self._db.platform() as conn:\n",
+            ),
+        ),
         f"{_RELAYS}[with notices]",
         r"TimeoutError|AssertionError",
     ),
