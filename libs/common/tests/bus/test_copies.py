@@ -10,11 +10,13 @@ import pytest
 from fleet.bus_fixtures import BusServer
 from nats.aio.client import Client
 from prometheus_client import REGISTRY
-from switchboard.bus import Bus, Delivery
+from switchboard.bus import Bus, Call, Delivery
 from switchboard.bus.connection import connect
 from switchboard.bus.topology import Consumer, _config, consumers
 from switchboard.contracts import documents
-from switchboard.contracts.base import Service
+from switchboard.contracts.base import Empty, Service
+from switchboard.contracts.calls import PULSE
+from switchboard.errors import NoResponder
 
 pytestmark = pytest.mark.integration
 
@@ -98,9 +100,8 @@ async def test_what_waits_in_a_living_copy_is_not_delivered_again(
     for revision in (1, 2):
         await worker.publish_fact(progress(tenant_id, document_id, revision))
     living, other = await Copy.connect(bus_server), await Copy.connect(bus_server)
-    living.bus.consume(
-        {documents.DocumentProgress: living.handle}, at_once=2
-    )  # no more than it has: the third is not its
+    # With two in hand it takes no third one.
+    living.bus.consume({documents.DocumentProgress: living.handle}, at_once=2)
     assert await asyncio.wait_for(living.seen.get(), 10) == (1, 1)
     await worker.publish_fact(progress(tenant_id, worker.ids.new(), 3))
     dead = (await user(bus_server, "rag-svc")).jetstream()
@@ -113,3 +114,23 @@ async def test_what_waits_in_a_living_copy_is_not_delivered_again(
     living.go.set()
     assert await asyncio.wait_for(living.seen.get(), 10) == (2, 1)
     assert other.seen.empty()
+
+
+async def test_a_job_answers_as_long_as_it_lives(bus_server: BusServer) -> None:
+    """And not a moment longer: the broker knows at once that nobody is there."""
+    tenant_id = await new_tenant(bus_server)
+    job, orchestrator = (
+        await bus_server.connect(Service.VOICE_AGENT),
+        await bus_server.connect(Service.CALL_ORCHESTRATOR),
+    )
+    call_id = job.ids.new()
+
+    async def here(body: Empty, call: Call) -> Empty:
+        return body
+
+    await job.serve_command(PULSE, tenant_id, call_id, here)
+    await job.flush()
+    assert await orchestrator.command(PULSE, Empty(), tenant_id=tenant_id, call_id=call_id) == Empty()
+    await job.drain()
+    with pytest.raises(NoResponder):
+        await orchestrator.command(PULSE, Empty(), tenant_id=tenant_id, call_id=call_id)
