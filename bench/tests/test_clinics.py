@@ -94,10 +94,10 @@ def test_how_test_clinics_fail_can_not_be_recorded(
 ) -> None:
     chosen = ["--clinics", group] if group else []
     with pytest.raises(SystemExit):
-        Options.parse("", [*chosen, "--acoustic", str(tmp_path), "--record", str(tmp_path / "seen")])
+        Options.parse("", [*chosen, "--record", str(tmp_path / "seen")])
     assert "--record: a look at how test clinics fail" in capsys.readouterr().err
 
 
 def test_how_development_clinics_fail_can_be_recorded(tmp_path: Path) -> None:
-    options = Options.parse("", ["--clinics", "development", "--acoustic", str(tmp_path), "--record", "seen"])
+    options = Options.parse("", ["--clinics", "development", "--record", "seen"])
     assert options.record == Path("seen")

@@ -20,7 +20,7 @@ _SLOW_SERVICE = f"{_TESTS}/test_slow_consumers.py::test_a_service_that_stands_st
 _SLOW_CALL = f"{_TESTS}/test_slow_consumers.py::test_a_call_whose_handler_stands_still_slows_no_other_call"
 _OWN_LISTS = f"{_TESTS}/test_own_lists.py::test_the_server_refuses_what_is_not_on_a_services_own_list"
 _ONE_LANE = Edit(f"{_BUS}/consumer.py", 'entity = msg.subject.rpartition(".")[0]', 'entity = ""')
-_CLAIM = 'rows = await conn.fetch(f"SELECT * FROM {self._schema}.outbox_claim($1)", settings.batch)'
+_CLAIM = "rows = await conn.fetch(CLAIM.format(schema=self._schema), settings.batch)"
 
 
 def _service(package: str, closed: str) -> Edit:
@@ -195,7 +195,7 @@ RELAYS = (
                 "libs/common/src/switchboard/outbox.py",
                 f"        async with self._db.platform() as conn:\n            {_CLAIM}\n",
                 f"        async with self._db.platform() as conn:\n            {_CLAIM}\n"
-                '            settle = f"SELECT {self._schema}.outbox_settle($1, $2, $3, $4)"\n'
+                "            settle = SETTLE.format(schema=self._schema)\n"
                 '            await conn.execute(settle, [row["seq"] for row in rows], [], timedelta(), timedelta())\n'
                 "        async with self._db.platform() as conn:\n",
             ),
