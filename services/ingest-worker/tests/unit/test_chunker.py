@@ -89,3 +89,35 @@ def test_headings_of_one_level_replace_each_other() -> None:
     )
 
     assert [heading for heading, _ in found] == ["A > B", "A > C", "D"]
+
+
+def test_each_labelled_line_and_run_in_heading_is_a_chunk() -> None:
+    text = (
+        b"GOOD TO KNOW\n\nParking: Two spaces in front of the door.\n\nStairs: There are none.\n\n"
+        b"**At home.** Keep the wound dry and rest."
+    )
+
+    assert [(draft.heading, draft.text) for draft in chunk(parse_text(text))] == [
+        ("GOOD TO KNOW", "Parking: Two spaces in front of the door."),
+        ("GOOD TO KNOW", "Stairs: There are none."),
+        ("GOOD TO KNOW", "At home: Keep the wound dry and rest."),
+    ]
+
+
+def test_a_title_without_marks_ends_the_answer_above_it() -> None:
+    text = (
+        b"Is there a shower?\nYes, next to the gym.\n\nCar park\nThe car park is under the building.\n\n"
+        b"I missed a dose. What now?\nCome as soon as you can."
+    )
+
+    assert [(draft.heading, draft.text) for draft in chunk(parse_text(text))] == [
+        ("Is there a shower?", "Yes, next to the gym."),
+        ("Car park", "The car park is under the building."),
+        ("I missed a dose. What now?", "Come as soon as you can."),
+    ]
+
+
+def test_lines_of_a_list_are_no_titles() -> None:
+    drafts = chunk(parse_text(b"What to bring\n\n- Your passport\n- A list of all the medicines that you take."))
+
+    assert len(drafts) == 1

@@ -12,7 +12,10 @@ from ingest_worker.parsing.blocks import DURATION, PRICE, Block, Heading, Paragr
 Kind = Literal["prose", "answer", "row", "lines"]
 
 QUESTION_LEVEL = 9
-_QUESTION = re.compile(r"^(?:\W*(?:q|question)\s?\d*\s?[:.)]\s*)?([^.!?\n]{3,200}\?)\s*(.*)$", re.I | re.S)
+_QUESTION = re.compile(
+    r"^(?:\W*(?:q|question)\s?\d*\s?[:.)]\s*)?([^.!?\n]{3,200}\?|[^?\n]{3,80}\?(?=\n|$))\s*(.*)$", re.I | re.S
+)
+_LABELLED = re.compile(r"^[A-Z][A-Za-z' &/-]{2,40}:\s+\S+\s+\S")
 _NUMBERED = re.compile(r"^\d{1,3}\s*[.)]\s+")
 _ANSWER = re.compile(r"^\W*(?:a|answer)\s?\d*\s?[:.)]\s*", re.I)
 _AMOUNT = re.compile(r"(?:from\s+)?\d[\d,]*(?:\.\d{1,2})?(?:\s*[-–]\s*\d[\d,]*(?:\.\d{1,2})?)?", re.I)
@@ -72,6 +75,9 @@ class _Reader:
             return
         if self.question is not None:
             self.answer.append(text)
+        elif all(_LABELLED.match(line) for line in text.split("\n")):
+            # "Payment: ..." says one thing, as a row of a list does
+            self.pieces += [Piece("row", self.heading(), line) for line in text.split("\n")]
         else:
             self.pieces.append(Piece("prose", self.heading(), text))
 

@@ -14,10 +14,15 @@ _ATX = re.compile(r"^(#{1,6})\s+(.*?)\s*#*$")
 _SETEXT = re.compile(r"^(=+|-{3,})$")
 _RULE_LINE = re.compile(r"^[\s|:\-=_+*]+$")
 _BOLD_LINE = re.compile(r"^(?:\*\*|__)(.+?)(?:\*\*|__):?$")
+_RUN_IN = re.compile(r"^(?:\*\*|__)([^*_]{2,60}?)[.:]?(?:\*\*|__)[.:]?\s+(?=\S+\s+\S)")
+"""**At home.** Keep the wound dry: a heading on the line that it stands over."""
+_TITLE = re.compile(r"^[A-Z0-9][^|:.!?,;$€£]{2,59}$")
 _LIST_ITEM = re.compile(r"^\s*(?:[-*+•·▪]|\d{1,2}[.)])\s+")
 _CELL_BREAK = re.compile(r"\t+|\s{3,}|\s*\.{3,}\s*|\s*…+\s*|\s{2,}(?=[$€£\d])")
 _PAIR = re.compile(rf"^(.{{2,80}}?)\s*(?:\s[-–—]\s|:\s|=\s)\s*((?:from |starting at |up to )?{PRICE.pattern}.*)$", re.I)
 _QUESTION_MARK = re.compile(r"^\W*(?:q|question)\s?\d*\s?[:.)]\s", re.I)
+
+_TITLE_WORDS, _SENTENCE_WORDS = 6, 5
 
 _MARKS = ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
 ENCODINGS = ("utf-8", "utf-8-sig", "utf-16", "cp1252")
@@ -77,6 +82,9 @@ class _Reader:
         for index, line in enumerate(self.lines):
             following = self.lines[index + 1] if index + 1 < len(self.lines) else ""
             before = self.lines[index - 1] if index else ""
+            if not before.strip() and self._is_title(line.strip(), index):
+                self._heading(_clean(line), 4)
+                continue
             self._line(line, before, following)
         self._close()
         return self.blocks
@@ -105,6 +113,15 @@ class _Reader:
             self._close_table()
             self._text(line)
 
+    def _is_title(self, bare: str, index: int) -> bool:
+        """A few words on a line of their own over a whole sentence or a row with a price: a heading without marks."""
+        if not _TITLE.match(bare) or len(bare.split()) > _TITLE_WORDS or split_cells(bare) is not None:
+            return False
+        below = next((line.strip() for line in self.lines[index + 1 : index + 3] if line.strip()), "")
+        if split_cells(below) is not None:
+            return is_price(below) and bool(self.lines[index + 1].strip())
+        return len(below.split()) >= _SENTENCE_WORDS and below.endswith((".", "!")) and not _LIST_ITEM.match(below)
+
     def _table_pauses(self, following: str) -> bool:
         """Blank lines between the rows of a table don't end it."""
         return bool(self.rows) and split_cells(following.strip()) is not None
@@ -126,6 +143,7 @@ class _Reader:
             self.blocks.append(Heading(text.rstrip(":"), level))
 
     def _text(self, line: str) -> None:
+        line = _RUN_IN.sub(r"\1: ", line)
         bare = _clean(_LIST_ITEM.sub("", line) if not _QUESTION_MARK.match(line) else line)
         if self.paragraph and _QUESTION_MARK.match(bare):
             self._close_paragraph()
