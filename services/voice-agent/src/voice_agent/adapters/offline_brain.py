@@ -117,6 +117,6 @@ def profile_passages(snapshot: TenantSnapshot) -> list[Passage]:
 def _hours(location: Location) -> str:
     lines = []
     for day in WEEKDAYS:
-        times = [f"{o.opens:%H:%M} to {o.closes:%H:%M}" for o in location.hours if o.day == day]
+        times = [f"{o.opens:%I:%M %p} to {o.closes:%I:%M %p}" for o in location.hours if o.day == day]
         lines.append(f"{day.capitalize()}: {' and '.join(times) if times else 'closed'}")
     return "\n".join(lines)

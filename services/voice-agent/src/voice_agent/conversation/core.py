@@ -40,11 +40,12 @@ from voice_agent.conversation.models import (
     TimeIsUp,
     TurnDone,
 )
+from voice_agent.offline.question import retrieval_queries
 
 MAX_ASK_AGAIN = 2
 """How often in a row the caller is asked to repeat; people give up after that."""
 
-MAX_QUERIES = 3
+MAX_QUERIES = 4
 MAX_HISTORY = 200
 
 MAX_CONTEXT = 20
@@ -116,7 +117,7 @@ def _caller_spoke(state: State, event: CallerSpoke) -> Step:
     utterance = state.utterance + 1
     opened = OpenTurn(utterance=utterance, caller=heard, detail=detail, faults=faults, timings=event.timings)
     state = state.model_copy(update={"utterance": utterance, "open": opened, "silences": 0})
-    queries = tuple(dict.fromkeys(h.text for h in heard if h.text.strip()))[:MAX_QUERIES]
+    queries = retrieval_queries([h.text for h in heard if h.text.strip()], MAX_QUERIES)
     if not queries:
         return _ask_again(state, effects)
     return state, (*effects, Retrieve(utterance=utterance, queries=queries))

@@ -6,17 +6,18 @@
 decision back as `asked`, so that a "yes" confirms a guess, a repetition confirms a half-heard name or question, and the
 third failure gives up. ``DontKnow``: clearly heard, the passages are silent. ``SmallTalk``: needs no documents.
 
-A wrong price is the worst failure: a price is said only when every word heard in the question belongs to that item's
-name, each word fits the phones heard, and no other reading names another item nearly as well.
+A wrong price is the worst failure. A question in the usual form gets one only when every word heard in it belongs to that
+item's name, each word fits the phones heard, and no other reading names another item nearly as well. Everything else is
+answered by the fact that ``relevance`` finds likeliest, if it is likely enough and was heard well enough.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 from voice_agent.offline import phrasing
 from voice_agent.offline.answers import Answer, AskAgain, Decision, DontKnow, Passage, SmallTalk
-from voice_agent.offline.asking import DAYS, Asking, Talk, classify
-from voice_agent.offline.freely import FreeMatch, about_money, free_entries, free_items
+from voice_agent.offline.asking import DAYS, Asking, Talk, classify, stem
 from voice_agent.offline.hypotheses import Hypotheses
 from voice_agent.offline.matching import (
     EntryMatch,
@@ -29,6 +30,7 @@ from voice_agent.offline.matching import (
     sounds_listed,
 )
 from voice_agent.offline.phrases import function_words
+from voice_agent.offline.relevance import LIKELY, SURE, Match, matches
 from voice_agent.offline.spoken import words
 
 __all__ = ["Answer", "AskAgain", "Decision", "DontKnow", "Passage", "SmallTalk", "decide"]
@@ -37,13 +39,15 @@ _SURE_ITEM, _LIKELY_ITEM = 0.7, 0.48  # confidence in a priced item's name: say 
 _VERY_SURE_ITEM = 0.8  # said although little words stand around the name
 _RIVAL = 0.08  # another item's name this close behind: ask which
 _COVERED, _HALF_COVERED, _ALIKE, _SURE_ENTRY, _SURE_TEXT = 0.7, 0.6, 0.4, 0.62, 0.8
+_UNRELATED = 0.4  # similarity below which a word in a passage's text says nothing
+_SURE_HOURS = 0.62  # confidence of a question about opening hours
 _SAME_QUESTION, _LIKELY_ENTRY = 0.6, 0.42  # an entry's own question, half heard: answered when it is heard again
 _CLEAR = 0.74  # clarity of a question about nothing that is known
 _BROKEN = 0.5  # a word below this: something else was said there
 _MISHEARD = 0.4  # confidence of the whole below which nothing is read into it
 _FREE_TWICE = 0.6  # mean confidence of the shared words when a likely match is heard a second time
-_UNRELATED = 0.4  # similarity below which a word in a passage's text says nothing
-_FREE_READINGS, _FREE_RIVAL = 1, 0.04  # readings that free speech is looked for in; how far ahead the best must be
+_FREE_RIVAL = 0.1  # how far ahead of the next, in probability, the best match must be
+_SURELY = 0.62  # confidence of every shared word for an answer at once
 _TRIES = 2  # AskAgains before giving up
 _SMALL_TALK: dict[Talk, str] = {
     "greeting": "Hello! How can I help you?",
@@ -77,13 +81,24 @@ def decide(
     strictly = _by_item(readings, known, guess, asked) or _by_hours(best, known, asked, today)
     if isinstance(strictly, Answer):
         return strictly
-    freely, likely = _freely(readings, known, guess)
-    if freely is not None and best.kind == "price":
-        return freely  # "how much is X" is no question about the entry that happens to name X
-    entry = strictly or _by_entry(readings, known, guess)
-    if isinstance(entry, Answer):
+    if isinstance(strictly, AskAgain) and strictly.reason == "which" and not _whole_name(best, strictly.guess):
+        return strictly  # a part of a name, or of several: none is chosen
+    clear = all(word.confidence >= _SURELY for word in best.reading.words)
+    free, own = _freely(best, known, guess), None if clear else _likely_entry(best, known)
+    if free.answer is not None:
+        return free.answer
+    entry = None if clear or strictly is not None else _by_entry(readings, known)
+    if entry is not None:
         return entry
-    return freely or entry or _nothing(best, known, asked, _likely_entry(readings, known) or likely)
+    if own is not None and guess is not None and guess.quote == own.quote:
+        return own
+    if strictly is not None:
+        return strictly
+    if free.meant is not None and not asked:
+        return _meant(free.meant, asked)
+    if len(free.rivals) > 1 and not asked:
+        return _which([one.known for one in free.rivals], asked)
+    return _nothing(best, known, asked, own or free.once_more)
 
 
 def _talk(best: Asking, guess: Answer | None, asked: Sequence[AskAgain], last_said: str) -> Decision:
@@ -148,7 +163,7 @@ def _by_item(
     ]
     close = [m for m in rivals if m.confidence > match.confidence - _RIVAL]
     if close and (match.whole or len(rivals) > 0):
-        return _which([match, *close], asked)
+        return _which([match.known, *(one.known for one in close)], asked)
     repeated = guess is not None and guess.subject == answer.subject
     if match.whole and match.confidence >= _SURE_ITEM:
         return answer
@@ -184,17 +199,17 @@ def _meant(answer: Answer, asked: Sequence[AskAgain]) -> AskAgain | DontKnow:
     return AskAgain("which", f"Sorry, did you ask about {answer.subject}?", answer)
 
 
-def _which(matches: Sequence[ItemMatch], asked: Sequence[AskAgain]) -> AskAgain | DontKnow:
+def _which(items: Sequence[Known], asked: Sequence[AskAgain]) -> AskAgain | DontKnow:
     if len(asked) >= _TRIES:
         return DontKnow(phrasing.NOT_UNDERSTOOD, understood=False)
-    names = list(dict.fromkeys(match.known.fact.subject for match in matches))[:3]
+    names = list(dict.fromkeys(item.fact.subject for item in items))[:3]
     return AskAgain("which", f"Sorry, which one do you mean: {', '.join(names[:-1])} or {names[-1]}?")
 
 
 def _by_hours(best: Asking, known: Sequence[Known], asked: Sequence[AskAgain], today: str | None) -> Decision | None:
     if best.kind != "hours":
         return None
-    if best.reading.confidence < _SURE_ENTRY:
+    if best.reading.confidence < _SURE_HOURS:
         return _again("unclear", asked)
     texts = {word.text for word in best.reading.words}
     days = list(best.days)
@@ -213,17 +228,21 @@ def _by_hours(best: Asking, known: Sequence[Known], asked: Sequence[AskAgain], t
     return Answer(text, source.passage.id, fact.quote, fact.subject, best.reading.confidence)
 
 
-def _by_entry(readings: Sequence[Asking], known: Sequence[Known], guess: Answer | None) -> Answer | None:
+def _whole_name(best: Asking, guess: Answer | None) -> bool:
+    said = {stem(word.text) for word in best.reading.words}
+    return guess is not None and {stem(word) for word in words(guess.subject)} <= said
+
+
+def _by_entry(readings: Sequence[Asking], known: Sequence[Known]) -> Answer | None:
+    """An entry that has most of what was half heard."""
     found: tuple[float, Asking, EntryMatch] | None = None
     for rank, asking in enumerate(readings):
         for match in match_entries(asking, known)[:1]:
-            worth = match.coverage * match.confidence + 0.2 * match.likeness - 0.02 * rank
-            covered = match.coverage >= _COVERED or (match.coverage >= _HALF_COVERED and match.likeness >= _ALIKE)
-            floor = _SURE_ENTRY if match.named else _SURE_TEXT
-            if guess is not None and guess.quote == match.known.fact.quote and _is_its_question(asking, match):
-                floor = _LIKELY_ENTRY
             if not match.named and 0 < match.known.passage.similarity < _UNRELATED:
                 continue  # the word is there, but the passage is about something else
+            covered = match.coverage >= _COVERED or (match.coverage >= _HALF_COVERED and match.likeness >= _ALIKE)
+            floor = _SURE_ENTRY if match.named else _SURE_TEXT
+            worth = match.coverage * match.confidence + 0.2 * match.likeness - 0.02 * rank
             good = covered and min(match.confidence, asking.reading.confidence) >= floor
             if good and (found is None or worth > found[0]):
                 found = (worth, asking, match)
@@ -241,48 +260,54 @@ def _is_its_question(asking: Asking, match: EntryMatch) -> bool:
     return match.named and match.coverage >= _COVERED and match.likeness >= _SAME_QUESTION and heard >= _LIKELY_ENTRY
 
 
-def _likely_entry(readings: Sequence[Asking], known: Sequence[Known]) -> Answer | None:
+def _likely_entry(best: Asking, known: Sequence[Known]) -> Answer | None:
     """An entry whose own question seems to have been asked: two takes that agree are worth more than one."""
-    for asking in readings[:1]:
-        for match in match_entries(asking, known)[:1]:
-            if _is_its_question(asking, match):
-                return _say_entry(asking, match)
+    for match in match_entries(best, known)[:1]:
+        if _is_its_question(best, match):
+            return _say_entry(best, match)
     return None
 
 
-def _freely(
-    readings: Sequence[Asking], known: Sequence[Known], guess: Answer | None
-) -> tuple[Answer | None, Answer | None]:
-    """What a question in free speech is about: surely, or so likely that the same once more is enough."""
-    likely: Answer | None = None
-    for asking in readings[:_FREE_READINGS]:
-        if asking.kind == "hours" or asking.reading.confidence < _BROKEN:
-            continue
-        items = free_items(asking, known) if about_money(asking) else []
-        found = [*items[:2], *free_entries(asking, known)[:2]]
-        if not found or (len(items) > 1 and items[0].worth - items[1].worth < _FREE_RIVAL):
-            continue
-        best = found[0]
-        rivals = [one for one in found[1:] if one.known.fact.kind != "price" or best.known.fact.kind == "price"]
-        clear = not rivals or best.worth - rivals[0].worth >= _FREE_RIVAL
-        answer = (
-            _say_item(asking, ItemMatch(best.known, best.confidence, True), known)
-            if best.known.fact.kind == "price"
-            else _say_free(best)
-        )
-        if answer is None:
-            continue
-        if best.sure and clear:
-            return answer, None
-        if guess is not None and guess.quote == answer.quote and clear and best.confidence >= _FREE_TWICE:
-            return answer, None
-        likely = likely or answer
-    return None, likely
+@dataclass(frozen=True)
+class _Free:
+    """What free speech seems to be about. ``once_more``: the same heard again is enough; ``meant``: ask whether it is."""
+
+    answer: Answer | None = None
+    once_more: Answer | None = None
+    meant: Answer | None = None
+    rivals: tuple[Match, ...] = ()
 
 
-def _say_free(match: FreeMatch) -> Answer:
+def _freely(best: Asking, known: Sequence[Known], guess: Answer | None) -> _Free:
+    """What the best reading is about, in whatever words it was put."""
+    if best.kind == "hours" or best.reading.confidence < _BROKEN:
+        return _Free()
+    found = matches(best, known)
+    if not found or found[0].probability < LIKELY:
+        return _Free()
+    first = found[0]
+    answer = _say_match(best, first, known)
+    rivals = [m for m in found[1:] if m.known.fact.says != first.known.fact.says or m.known.fact.kind != "price"]
+    ahead = not rivals or first.probability - rivals[0].probability >= _FREE_RIVAL
+    if answer is None or (not ahead and first.known.fact.kind != "price"):
+        return _Free()
+    if not ahead:
+        named = {m.known.fact.subject: m for m in (first, *rivals) if m.known.fact.kind == "price"}
+        return _Free(rivals=tuple(named.values()))
+    if first.probability < SURE or first.doubtful:
+        return _Free(meant=answer if first.known.fact.kind == "price" else None)
+    if first.surely_heard >= _SURELY:
+        return _Free(answer)
+    if guess is not None and guess.quote == answer.quote and first.confidence >= _FREE_TWICE:
+        return _Free(answer)
+    return _Free(once_more=answer)
+
+
+def _say_match(asking: Asking, match: Match, known: Sequence[Known]) -> Answer | None:
     fact = match.known.fact
-    text = phrasing.statement(fact, [word.text for word in match.asking.content])
+    if fact.kind == "price":
+        return _say_item(asking, ItemMatch(match.known, match.confidence, True), known)
+    text = phrasing.statement(fact, [word.text for word in asking.content])
     return Answer(text, match.known.passage.id, fact.quote, fact.subject, match.confidence)
 
 

@@ -7,6 +7,7 @@ that say what it is about, each with the ear's confidence.
 
 import functools
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -36,7 +37,7 @@ _DAY = "|".join(DAYS)
 _HOURS = re.compile(
     r"\b(?:(?:opening|business|office) (?:hours|times)|your hours|hours (?:on|today|tomorrow)"
     r"|are you (?:\w+ )?(?:open|closed)|(?:you|clinic|office) (?:open|close)"
-    r"|(?:open|closed?) (?:on|today|tomorrow|now|late)|how late|what days|which days"
+    r"|(?:open|closed?) (?:on|today|tomorrow|now|late)|how late (?:are|is|do|does|will)|what days|which days"
     r"|what time do(?:es)? (?:you|the|your)\b.*\b(?:open|close)\b"
     r"|is the clinic (?:open|closed)|clos(?:e|ing) time|are you there on"
     rf"|can i come(?: in)? (?:on (?:{_DAY})|today|tomorrow|now|at)|what about (?:{_DAY})$)"
@@ -111,6 +112,11 @@ def content_words(words: tuple[HeardWord, ...]) -> tuple[HeardWord, ...]:
     return tuple(word for word in words if word.text not in _asking_words())
 
 
+def words_without_fillers(texts: Sequence[str]) -> list[str]:
+    """Without sounds and words that mean nothing, unless nothing else was said."""
+    return [text for text in texts if text not in phrases.word_list("filler_words.txt")] or list(texts)
+
+
 def without_fillers(reading: Hypothesis) -> Hypothesis:
     """The reading without sounds and words that mean nothing, unless nothing else was said."""
     fillers = phrases.word_list("filler_words.txt")
@@ -141,6 +147,7 @@ def classify(reading: Hypothesis) -> Asking:
 @functools.cache
 def stem(word: str) -> str:
     """A rough stem, so that "cancel", "cancelled" and "cancellation" meet."""
+    word = word.removesuffix("'s").removesuffix("'")
     for ending in ("ations", "ation", "ments", "ings", "ing", "ies", "ied", "led", "ed", "es", "s", "ly", "y", "e"):
         if word.endswith(ending) and len(word) - len(ending) >= 3 and not (ending == "s" and word.endswith("ss")):
             word = word[: -len(ending)]
@@ -149,24 +156,46 @@ def stem(word: str) -> str:
 
 
 @functools.cache
-def _groups() -> dict[str, str]:
-    found: dict[str, str] = {}
+def _groups() -> tuple[dict[str, str], dict[str, str]]:
+    """The meaning of each word of a group, and of each stem; a word alone on its line has no other forms."""
+    words: dict[str, str] = {}
+    stems: dict[str, str] = {}
     for line in phrases.data_lines("same_meaning.txt"):
         first, *others = line.split()
+        words.update(dict.fromkeys(others, stem(first)) if others else {first: first})
         for other in others:
-            found[stem(other)] = stem(first)
-    return found
+            stems.setdefault(stem(other), stem(first))
+    return words, stems
 
 
 @functools.cache
 def meaning(word: str) -> str:
     """The stem of a word, or that of the first word of its group of synonyms."""
-    return _groups().get(stem(word), stem(word))
+    words, stems = _groups()
+    word = word.removesuffix("'s")
+    return words.get(word) or stems.get(stem(word), stem(word))
 
 
 def weak_words() -> frozenset[str]:
     """Words that alone don't say what a question is about."""
     return phrases.word_list("weak_words.txt")
+
+
+@functools.cache
+def _first_of_group() -> dict[str, str]:
+    return {word: line.split()[0] for line in phrases.data_lines("same_meaning.txt") for word in line.split()[1:]}
+
+
+def synonym(word: str) -> tuple[str, ...]:
+    """The first word of its group of synonyms, where that is another word."""
+    first = _first_of_group().get(word)
+    return () if first is None or stem(first) == stem(word) else (first,)
+
+
+@functools.cache
+def empty_words() -> frozenset[str]:
+    """Words that say nothing of what a question is about."""
+    return _asking_words() | weak_words() | phrases.word_list("describing_words.txt")
 
 
 @functools.cache

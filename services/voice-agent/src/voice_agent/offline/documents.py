@@ -74,6 +74,8 @@ def _price_row(line: str) -> Fact | None:
         return Fact("price", item, price, line.strip()) if _is_item(item) else None
     name = re.split(r"\.{2,}|…|\t| {2,}|\s[-–—]\s|[:(]", re.sub(r"^\W*(?:[-•·▪]|\d+[.)])\s+", "", before).strip())
     item = _tidy(name[0]) if name else ""
+    if len(name) > 1 and ":" in before and len(" ".join(name[1:]).split()) > _ROW_WORDS // 2:
+        return None  # "Payment: We take cards. For operations we ask for a deposit of $50."
     if not _is_item(item) or len(after.split()) > 10:
         return None
     details = [("", _tidy(part)) for part in (*name[1:], after) if _tidy(part.strip("() "))]
@@ -87,9 +89,10 @@ def _label(text: str) -> str:
 
 def _table_row(cells: list[str], header: list[str]) -> Fact | None:
     labels, values = list(header) + [""] * (len(cells) - len(header)), list(cells)
-    for at, cell in enumerate(cells):
-        label, colon, rest = cell.partition(":")
-        if colon and rest.strip() and _label(label):
+    labelled = [cell.partition(": ") for cell in cells]
+    row = len(cells) > 1 and all(rest.strip() and len(label.split()) <= 3 for label, _, rest in labelled)
+    for at, (label, _, rest) in enumerate(labelled):
+        if rest.strip() and (row or _label(label)):
             labels[at], values[at] = label.strip(), rest.strip()
     quote = " | ".join(cells)
     priced = [at for at, value in enumerate(values) if PRICE.search(value)]

@@ -85,3 +85,56 @@ def test_a_price_is_meant_although_an_entry_names_the_thing() -> None:
     assert isinstance(length, Answer)
     assert "180 dollars" in price.text
     assert "four months" in length.text
+
+
+SHEET = [
+    Passage(
+        "1", "d", "Good to know", "Payment: We take cards. For large jobs we ask for a deposit of 50 dollars.", 0.1, 0.5
+    ),
+    Passage(
+        "2",
+        "d",
+        "After planting",
+        "Water the roots twice a day in the first week. Don't mow for three weeks.",
+        0.1,
+        0.5,
+    ),
+    Passage("3", "d", "Prices", "Service: Rose pruning | Price: $70", 0.1, 0.55),
+    Passage("4", "d", "Does mowing hurt hedgehogs?", "No, we look under every bush first.", 0.1, 0.45),
+]
+
+
+@pytest.mark.parametrize(
+    ("said", "answer"),
+    [
+        ("how often do i have to water the roots", "twice a day"),
+        ("when can i mow again after planting", "three weeks"),
+        ("my roses are wild what do you take for pruning them", "70 dollars"),
+    ],
+)
+def test_the_kind_of_answer_that_is_asked_for_is_given(said: str, answer: str) -> None:
+    decision = decide(heard(said), SHEET)
+    assert isinstance(decision, Answer)
+    assert answer in decision.text
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "how often do you prune roses",  # no fact says how often
+        "how much is a rose bouquet",  # a thing beside the name
+        "what's the name of your payment service",  # the attribute stands nowhere
+        "do you sell rose fertilizer",  # what is offered must be named
+        "my arm hurts since the tree fell is that bad",  # each is about a thing that the other doesn't name
+    ],
+)
+def test_what_the_fact_does_not_name_is_never_answered(said: str) -> None:
+    first = decide(heard(said), SHEET)
+    assert not isinstance(first, Answer)
+    if isinstance(first, AskAgain):
+        assert not isinstance(decide(heard(said), SHEET, asked=[first]), Answer)
+
+
+def test_what_was_not_understood_stays_part_of_a_short_question() -> None:
+    where = Passage("1", "d", "Car park", "The car park is under the building.", 0.1, 0.6)
+    assert not isinstance(decide(heard("is there a restaurant:0.4 is:0.6 the building"), [where]), Answer)
