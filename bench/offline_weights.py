@@ -3,7 +3,8 @@
     python -m bench.offline_weights [--seed N]
 
 Every question is asked with a perfect transcript. Questions that a clinic's documents can't answer, and those about prices
-at another kind of clinic, show what is no answer (some of these are answered rightly all the same). Run it when a feature or a word list changes, and copy the two lines.
+at another kind of clinic, show what is no answer
+(some of these are answered rightly all the same). Run it when a feature or a word list changes, and copy the two lines.
 """
 
 from __future__ import annotations
