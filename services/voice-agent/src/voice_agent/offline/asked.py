@@ -112,7 +112,7 @@ def question_of(asking: Asking) -> Question:
     heard = asking.reading.words
     texts = [word.text for word in heard]
     start = clause_start(texts)
-    if len(texts) <= _SHORT and any(word.confidence < _UNKNOWN for word in heard[:start]):
+    if len(texts) <= _SHORT and any(word.confidence < _UNKNOWN for word in heard):
         start = 0  # no story has room before it: what was not understood is a part of the question
     story, focus = _weights(heard[:start]), _weights(heard[start:], texts[start - 1] if start else "")
     direct = bool(focus)

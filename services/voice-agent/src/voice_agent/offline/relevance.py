@@ -28,7 +28,7 @@ ITEM_WEIGHTS = (-6.17, -1.0, 1.23, -1.27, 4.99, -0.2, -0.91, 0.74, 0.27, 0.79, 2
 SURE, LIKELY = 0.5, 0.3  # probability from which on a fact is the answer, and from which on it is asked back
 
 _SHORT = 6  # a question of so few words has no room for a story
-_KNOWN_SHARE = 0.35, 0.55  # where unknown words stand in the clause, the fact must have this share; of a short question
+_KNOWN_SHARE = 0.25, 0.55  # where unknown words stand in the clause, the fact must have this share; of a short question
 _ABOVE, _TEXT = 0.8, 0.7  # what a word of a heading and of the text of a fact is worth of one of its subject
 _MOST = 2.0  # sums of weights count up to here
 _DOMAIN, _OF_DOMAIN = 4, 0.4  # passages with a word that says little among them ("eye" at an eye clinic), its worth
