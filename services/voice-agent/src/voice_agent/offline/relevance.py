@@ -25,7 +25,7 @@ from voice_agent.offline.spoken import sentences, spoken, words
 
 ENTRY_WEIGHTS = (0.31, 0.06, -0.53, 0.32, -0.33, 0.84, -0.03, 0.9, -0.68, 9.23, 1.78)
 ITEM_WEIGHTS = (-6.17, -1.0, 1.23, -1.27, 4.99, -0.2, -0.91, 0.74, 0.27, 0.79, 2.0, 4.44, 2.25)
-SURE, LIKELY = 0.5, 0.3  # probability from which on a fact is the answer, and from which on it is asked back
+SURE, LIKELY = 0.7, 0.3  # probability from which on a fact is the answer, and from which on it is asked back
 
 _SHORT = 6  # a question of so few words has no room for a story
 _KNOWN_SHARE = 0.25, 0.55  # where unknown words stand in the clause, the fact must have this share; of a short question
