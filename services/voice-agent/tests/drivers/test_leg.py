@@ -84,13 +84,18 @@ async def test_a_leg_that_comes_back_in_time_never_left(scene: Scene) -> None:
     assert (scene.reasons, scene.leg.there) == ([], True)
 
 
-async def test_a_leg_that_comes_back_is_heard_again(scene: Scene) -> None:
-    """Its track was published before we were in the room again: nobody else asks for it."""
+@pytest.mark.parametrize("when", ["before us", "after us"])
+async def test_a_leg_that_comes_back_is_heard_again(scene: Scene, when: str) -> None:
+    """Nobody else asks for its track, whether it was published before we were in the room again or later."""
     asked: list[bool] = []
     track = SimpleNamespace(kind=rtc.TrackKind.KIND_AUDIO, subscribed=False, set_subscribed=asked.append)
     scene.leaves("UNKNOWN_REASON")
-    scene.room.remote_participants = {"sip_1": SimpleNamespace(track_publications={"TR_1": track})}
+    if when == "before us":
+        scene.room.remote_participants = {"sip_1": SimpleNamespace(track_publications={"TR_1": track})}
     scene.joins()
+    if when == "after us":
+        scene.room.handlers["track_published"](track, SimpleNamespace(identity="agent"))
+        scene.room.handlers["track_published"](track, scene.caller)
     async with asyncio.timeout(5):
         while not asked:
             await asyncio.sleep(0)

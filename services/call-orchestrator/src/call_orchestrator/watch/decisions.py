@@ -224,7 +224,11 @@ def _agent_due(sight: Sight, record: RecordView | None, policy: Policy, now: dat
     """Until when an agent is waited for; a job that is known to be gone has had its time."""
     if sight.lost_job_of(record):
         return now if sight.attempted_at is None else sight.attempted_at + policy.join_within
-    return max(filter(None, (sight.no_agent_since, sight.attempted_at)), default=now) + policy.join_within
+    due = max(filter(None, (sight.no_agent_since, sight.attempted_at)), default=now) + policy.join_within
+    if record is not None and record.answered and record.lease_expires_at is not None:
+        # Its job lives: it has lost its way into the room and may be coming back. It ends the call itself when it can't.
+        due = max(due, record.lease_expires_at)
+    return due
 
 
 def _give_up(sight: Sight, reason: EndReason, policy: Policy, now: datetime) -> Plan:

@@ -60,6 +60,7 @@ class Leg:
         self._room.on("participant_attributes_changed", self._on_attributes)
         self._room.on("participant_disconnected", self._on_left)
         self._room.on("participant_connected", self._on_joined)
+        self._room.on("track_published", self._on_published)
         self._room.on("disconnected", self._on_disconnected)
         is_phone = self._caller.kind == rtc.ParticipantKind.PARTICIPANT_KIND_SIP
         if not is_phone or is_active(self._caller.attributes):
@@ -101,11 +102,18 @@ class Leg:
         self._stop_waiting()
 
     def _hear_again(self) -> None:
-        """The SDK asks anew only for what is published from now on, and their track was there before us."""
+        """Whoever joined anew is subscribed to nothing: their track may be there already, or be published just after."""
         there = self._room.remote_participants.get(self._caller.identity)
         for publication in there.track_publications.values() if there is not None else ():
-            if publication.kind == rtc.TrackKind.KIND_AUDIO and not publication.subscribed:
-                publication.set_subscribed(True)
+            self._subscribe(publication)
+
+    def _on_published(self, publication: rtc.RemoteTrackPublication, participant: rtc.RemoteParticipant) -> None:
+        if participant.identity == self._caller.identity:
+            self._subscribe(publication)
+
+    def _subscribe(self, publication: rtc.RemoteTrackPublication) -> None:
+        if publication.kind == rtc.TrackKind.KIND_AUDIO and not publication.subscribed:
+            publication.set_subscribed(True)
 
     def _on_disconnected(self, reason: object) -> None:
         """We lost the room for good while the caller was in it."""
