@@ -53,6 +53,7 @@ class Scene:
 @pytest.fixture
 async def scene(monkeypatch: pytest.MonkeyPatch) -> Scene:
     monkeypatch.setattr(module, "BACK_SECONDS", 0.05)
+    monkeypatch.setattr(module, "HEARD_SECONDS", 0.05)
     made = Scene()
     await made.leg.watch()
     return made
@@ -80,8 +81,19 @@ async def test_a_leg_that_does_not_come_back_was_lost(scene: Scene, reason: str)
 async def test_a_leg_that_comes_back_in_time_never_left(scene: Scene) -> None:
     scene.leaves("UNKNOWN_REASON")
     scene.joins()
-    await asyncio.sleep(0.1)  # longer than it would have been waited for
+    while not scene.leg.there:
+        await asyncio.sleep(0)
+    scene.leg.hears()
+    await asyncio.sleep(0.2)  # longer than it would have been waited for
     assert (scene.reasons, scene.leg.there) == ([], True)
+
+
+async def test_a_leg_that_is_back_but_mute_is_lost(scene: Scene) -> None:
+    """Not even silence comes of it: only our side has found back, and nobody would hear the other."""
+    scene.leg.hears()
+    scene.leaves("UNKNOWN_REASON")
+    scene.joins()
+    await until(scene, [EndReason.MEDIA_LOST])
 
 
 @pytest.mark.parametrize("when", ["before us", "after us"])

@@ -19,6 +19,9 @@ _log = structlog.get_logger(__name__)
 BACK_SECONDS = 25.0
 """How long a leg that was lost may take to come back: ten seconds of outage, and the SDK's pauses between its tries."""
 
+HEARD_SECONDS = 5.0
+"""How long after that there may be nothing to hear of it, not even silence: then only one side has found back."""
+
 _Reason = rtc.DisconnectReason
 LOST = frozenset(
     {
@@ -44,6 +47,7 @@ class Leg:
         self._on_gone = on_gone
         self._back: asyncio.TimerHandle | None = None
         self._sid = ""
+        self._heard = False
         self._checking: asyncio.Task[None] | None = None
         self.active = asyncio.Event()
         """The caller can hear us."""
@@ -67,6 +71,10 @@ class Leg:
             self.active.set()
         if self._caller.identity not in self._room.remote_participants:
             self._go(EndReason.CALLER_HUNG_UP)
+
+    def hears(self) -> None:
+        """A piece of the caller's sound has come."""
+        self._heard = True
 
     def close(self) -> None:
         """Stop waiting for anything."""
@@ -97,9 +105,13 @@ class Leg:
         if await self._room.sid != self._sid:
             self._go(EndReason.MEDIA_LOST)
             return
-        _log.info("the caller's leg is back")
         self._hear_again()
         self._stop_waiting()
+        self._heard = False
+        await asyncio.sleep(HEARD_SECONDS)
+        _log.info("the caller's leg is back", heard=self._heard)
+        if not self._heard:
+            self._go(EndReason.MEDIA_LOST)
 
     def _hear_again(self) -> None:
         """Whoever joined anew is subscribed to nothing: their track may be there already, or be published just after."""

@@ -115,7 +115,7 @@ class _Receptionist(Agent):
     async def stt_node(
         self, audio: AsyncIterable[rtc.AudioFrame], model_settings: ModelSettings
     ) -> AsyncGenerator[stt.SpeechEvent | str, None]:
-        async for event in Agent.default.stt_node(self, audio, model_settings):
+        async for event in Agent.default.stt_node(self, self._driver.heard_by_leg(audio), model_settings):
             if isinstance(event, stt.SpeechEvent):
                 try:
                     self._driver.on_recognised(event)
@@ -277,6 +277,12 @@ class RoomDriver:
             self._final_at = self._clock.now()
             if text:
                 self._on_words(" ".join(self._words()), True)
+
+    async def heard_by_leg(self, audio: AsyncIterable[rtc.AudioFrame]) -> AsyncGenerator[rtc.AudioFrame, None]:
+        """``audio`` as it is: that it comes at all says that the caller is connected."""
+        async for frame in audio:
+            self._leg.hears()
+            yield frame
 
     def _words(self) -> list[str]:
         return [event.alternatives[0].text for event in self._finals if event.alternatives]
