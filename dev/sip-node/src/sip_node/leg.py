@@ -85,6 +85,11 @@ class CallLeg:
         self._initial_s, self._since = services.media_timeout_initial_s, 0.0
         self._log = log.bind(callID=dialog.local_tag)
 
+    @property
+    def tracks_read(self) -> int:
+        """Audio tracks of the room that this call reads now."""
+        return 0 if self._room is None else self._room.tracks_read
+
     def remote_bye(self) -> None:
         """The far side hung up and was answered; nothing more may be sent."""
         self._leg.drop()

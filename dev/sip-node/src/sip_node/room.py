@@ -29,6 +29,7 @@ _FRAMES_WAITING: Final = 5
 _JOIN_S: Final = 15.0  # a server that takes the connection and says nothing must not keep a caller ringing for ever
 _VISIBLE_S: Final = 3.0
 _POLL_S: Final = 0.01
+_READER: Final = "room-read"
 
 
 class RoomError(Exception):
@@ -88,6 +89,7 @@ class RoomLeg:
         self._source = rtc.AudioSource(RATE, 1, queue_size_ms=_QUEUE_MS)
         self._frames: asyncio.Queue[Samples] = asyncio.Queue(_FRAMES_WAITING)
         self._tasks: set[asyncio.Task[None]] = set()
+        self._readers: dict[str, asyncio.Task[None]] = {}
         self._subscribing = False
         self._leaving = False
         self._attributes: dict[str, str] = {}
@@ -96,6 +98,11 @@ class RoomLeg:
     def attributes(self) -> dict[str, str]:
         """The participant's attributes as last set."""
         return dict(self._attributes)
+
+    @property
+    def tracks_read(self) -> int:
+        """Audio tracks of others that are being read now."""
+        return sum(task.get_name() == _READER for task in self._tasks)
 
     @property
     def name(self) -> str:
@@ -119,6 +126,7 @@ class RoomLeg:
         self._room.on("participant_connected", self._on_participant)
         self._room.on("track_published", self._on_track_published)
         self._room.on("track_subscribed", self._on_track_subscribed)
+        self._room.on("track_unsubscribed", self._on_track_unsubscribed)
         self._room.on("sip_dtmf_received", self._on_dtmf)
         try:
             async with asyncio.timeout(_JOIN_S):
@@ -204,10 +212,11 @@ class RoomLeg:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._source.aclose()
 
-    def _spawn(self, work: Any, name: str) -> None:
-        task = asyncio.create_task(work, name=name)
+    def _spawn(self, work: Any, name: str) -> asyncio.Task[None]:
+        task: asyncio.Task[None] = asyncio.create_task(work, name=name)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
     def _on_disconnected(self, reason: int) -> None:
         self.close_reason = int(reason)
@@ -228,7 +237,15 @@ class RoomLeg:
         self, track: rtc.Track, publication: rtc.RemoteTrackPublication, _: rtc.RemoteParticipant
     ) -> None:
         if track.kind == rtc.TrackKind.KIND_AUDIO:
-            self._spawn(self._read(track, publication.sid), "room-read")
+            self._readers[publication.sid] = self._spawn(self._read(track, publication.sid), _READER)
+
+    def _on_track_unsubscribed(
+        self, _: rtc.Track, publication: rtc.RemoteTrackPublication, __: rtc.RemoteParticipant
+    ) -> None:
+        # The SDK doesn't end the stream of a track that is gone: it goes on with silence while anything else is played.
+        reader = self._readers.pop(publication.sid, None)
+        if reader is not None:
+            reader.cancel()
 
     def _on_dtmf(self, dtmf: rtc.SipDTMF) -> None:
         self._on_digits(dtmf.digit)

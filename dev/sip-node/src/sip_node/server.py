@@ -80,6 +80,10 @@ class SipServer:
         return len(self._dialogs)
 
     @property
+    def tracks_read(self) -> int:
+        return sum(call.tracks_read for call in self._calls.values())
+
+    @property
     def at_capacity(self) -> bool:
         return len(self._dialogs) >= self._options.max_calls
 
@@ -292,5 +296,6 @@ def snapshot(server: SipServer, services: CallServices) -> dict[str, Any]:
         "calls": server.active_calls,
         "ports": services.ports.in_use,
         "streams": services.clock.members,
+        "tracks": server.tracks_read,
         "tasks": len(asyncio.all_tasks()),
     }

@@ -29,6 +29,8 @@ from sip_node.testing.agent import RoomAgent
 from sip_node.testing.media import CallerMedia
 from sip_node.testing.uac import Address, Caller, SipSocket, sdp_offer
 
+HELD = ("calls", "ports", "streams", "tracks", "tasks")
+
 
 async def http_get(url: str) -> tuple[int, str]:
     """Status and text of a page that either bridge serves."""
@@ -54,10 +56,10 @@ class LiveKitAccess:
     def client(self) -> api.LiveKitAPI:
         return api.LiveKitAPI(self.url, self.api_key, self.api_secret)
 
-    async def agent(self, room: str, hertz: float) -> RoomAgent:
+    async def agent(self, room: str, hertz: float, identity: str = "agent") -> RoomAgent:
         """Somebody in the room, speaking a tone unless `hertz` is 0."""
         agent = RoomAgent()
-        await agent.join(self.url, self.api_key, self.api_secret, room)
+        await agent.join(self.url, self.api_key, self.api_secret, room, identity)
         if hertz:
             await agent.speak(hertz)
         return agent
@@ -84,6 +86,28 @@ class Bridge:
         _, text = await http_get(self.metrics_url)
         pairs = (line.split() for line in text.splitlines() if line.startswith("sip_node_"))
         return {name.removeprefix("sip_node_"): float(value) for name, value in pairs}
+
+    async def holds(self) -> dict[str, float]:
+        """What the node holds for its calls now, by name; nothing from livekit-sip."""
+        gauges = await self.gauges()
+        return {name: gauges[name] for name in HELD if name in gauges}
+
+    async def gave_back(self, before: dict[str, float], timeout: float = 45.0) -> None:
+        """Until the node holds no more than `before`. The last record of a call is sent after it, and the BYE for a 200
+        that crossed a CANCEL is repeated for 32 s. Raises AssertionError."""
+        now = await self.holds()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout):
+                while more(now, before):
+                    await asyncio.sleep(0.05)
+                    now = await self.holds()
+        if more(now, before):
+            raise AssertionError(f"held before: {before}, {timeout:g} s after: {now}")
+
+
+def more(now: dict[str, float], before: dict[str, float]) -> bool:
+    """Whether any count has risen."""
+    return any(now[name] > count for name, count in before.items())
 
 
 @dataclass
@@ -160,9 +184,9 @@ class Line:
         """Delete the room; one that isn't there is fine."""
         await delete_room(self.lk, self.room)
 
-    async def agent(self, hertz: float = 0.0) -> RoomAgent:
+    async def agent(self, hertz: float = 0.0, identity: str = "agent") -> RoomAgent:
         """Somebody in the line's room, speaking a tone if one is given."""
-        agent = await self.access.agent(self.room, hertz)
+        agent = await self.access.agent(self.room, hertz, identity)
         self.opened.append(agent)
         self.agents.append(agent)
         return agent
