@@ -66,7 +66,7 @@ e2e: setup ## tests of the whole fleet through its public faces
 prove: test-setup ## the long forms of what CI runs shortly: two clinics at once, killed copies, mutated SIP, the bus under kills, 20,000 transactions
 	@TWO_CLINICS_RUNS=10 .venv/bin/pytest -q -s tests/e2e/test_two_clinics.py
 	@COPIES_RUNS=5 .venv/bin/pytest -q -s tests/e2e/test_two_copies.py tests/e2e/test_two_copies_of_the_agent.py
-	@SIP_MUTATIONS=2000 .venv/bin/pytest -q -m integration dev/sip-node/tests/test_contract_mutated.py
+	@SIP_MUTATIONS=2000 .venv/bin/pytest -q -s -m integration dev/sip-node/tests/test_contract_mutated.py
 	@BUS_KILLS=20 BUS_PUBLISHES=1000 BUS_ROLLBACK_SECONDS=60 BUS_RELAY_KILLS=10 BUS_PATIENCE_S=240 \
 		.venv/bin/pytest -q -s -m integration --timeout=900 libs/common/tests/bus dev/fleet/tests/test_closed_bus.py
 	@TENANT_TRANSACTIONS=20000 .venv/bin/pytest -q -s libs/common/tests/db/test_random_transactions.py

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -28,15 +29,24 @@ class RoomAgent:
         self.changes: list[dict[str, str]] = []
         self.caller_kind: int | None = None
         self.caller_track: tuple[str, int] | None = None
-        self.heard: Samples = np.zeros(0, dtype=np.int16)
         self._source = rtc.AudioSource(RATE, 1, queue_size_ms=200)
         self._tasks: set[asyncio.Task[None]] = set()
+        self._listeners: dict[str, asyncio.Task[None]] = {}
+        self._chunks: list[Samples] = [np.zeros(0, dtype=np.int16)]
         self._changed = asyncio.Event()
 
     @property
     def statuses(self) -> list[str]:
         """Every sip.callStatus told, in order."""
         return [value for kind, value in self.events if kind == "status"]
+
+    @property
+    def heard(self) -> Samples:
+        """All that was heard so far, at 8 kHz."""
+        # Joined when somebody asks: joining at every frame takes longer with every second heard.
+        if len(self._chunks) > 1:
+            self._chunks = [np.concatenate(self._chunks)]
+        return self._chunks[0]
 
     async def join(self, url: str, key: str, secret: str, room: str, identity: str = "agent") -> None:
         grants = api.VideoGrants(room_join=True, room=room, agent=True)
@@ -47,6 +57,7 @@ class RoomAgent:
         self.room.on("track_published", self._on_published)
         self.room.on("track_unpublished", lambda _, who: self._note("untracked", who.identity))
         self.room.on("track_subscribed", self._on_subscribed)
+        self.room.on("track_unsubscribed", self._on_unsubscribed)
         self.room.on("sip_dtmf_received", lambda event: self._note("digit", event.digit))
         await self.room.connect(url, token)
         for participant in self.room.remote_participants.values():
@@ -89,10 +100,11 @@ class RoomAgent:
             lambda me: any(event[0] == kind and value in ("", event[1]) for event in me.events), timeout
         )
 
-    def _spawn(self, work: object) -> None:
-        task: asyncio.Task[None] = asyncio.create_task(work)  # type: ignore[arg-type]
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
     def _note(self, kind: str, value: str) -> None:
         self.events.append((kind, value))
@@ -116,16 +128,21 @@ class RoomAgent:
         self.caller_track = (publication.name, publication.source)
         self._note("track", participant.identity)
 
-    def _on_subscribed(self, track: rtc.Track, *_: object) -> None:
+    def _on_subscribed(self, track: rtc.Track, publication: rtc.RemoteTrackPublication, *_: object) -> None:
         if track.kind == rtc.TrackKind.KIND_AUDIO:
-            self._spawn(self._listen(track))
+            self._listeners[publication.sid] = self._spawn(self._listen(track))
+
+    def _on_unsubscribed(self, _: rtc.Track, publication: rtc.RemoteTrackPublication, *__: object) -> None:
+        # The SDK doesn't end the stream of a track that is gone: it goes on with silence while anything else is played.
+        listener = self._listeners.pop(publication.sid, None)
+        if listener is not None:
+            listener.cancel()
 
     async def _listen(self, track: rtc.Track) -> None:
         stream = rtc.AudioStream(track, sample_rate=8000, num_channels=1, frame_size_ms=20)
         try:
             async for event in stream:
-                samples = np.frombuffer(event.frame.data, dtype=np.int16)
-                self.heard = np.concatenate((self.heard, samples))
+                self._chunks.append(np.frombuffer(event.frame.data, dtype=np.int16))
                 self._changed.set()
         finally:
             await stream.aclose()
