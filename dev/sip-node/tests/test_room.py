@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import secrets
+from urllib.parse import urlsplit
 
 import pytest
-from sip_node.room import RoomError, RoomLeg
+from fleet.servers import LiveKitServer
+from sip_node.dispatch import Dispatch, DispatchResult
+from sip_node.room import Credentials, RoomError, RoomLeg, join_token
 from sip_node.rtp.stream import Mixer
+from sip_node.testing.bridge import LiveKitAccess
 
 pytestmark = pytest.mark.integration
 
@@ -25,3 +31,69 @@ async def test_a_server_that_says_nothing_is_given_up(monkeypatch: pytest.Monkey
             writer.close()
         server.close()
     await leg.leave()
+
+
+class Gate:
+    """A TCP way to a server that can be shut, as a restart shuts it, and opened again."""
+
+    def __init__(self, url: str) -> None:
+        self._target = urlsplit(url)
+        self._pairs: set[asyncio.StreamWriter] = set()
+        self._server: asyncio.Server | None = None
+        self._port = 0
+
+    @property
+    def url(self) -> str:
+        return f"ws://127.0.0.1:{self._port}"
+
+    async def open(self) -> None:
+        self._server = await asyncio.start_server(self._pass, "127.0.0.1", self._port)
+        self._port = self._server.sockets[0].getsockname()[1]
+
+    async def shut(self) -> None:
+        assert self._server is not None
+        self._server.close()
+        for writer in self._pairs:
+            writer.transport.abort()
+
+    async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there, back = await asyncio.open_connection(self._target.hostname, self._target.port)
+        self._pairs |= {writer, back}
+        await asyncio.gather(self._copy(reader, back), self._copy(there, writer))
+        self._pairs -= {writer, back}
+
+    @staticmethod
+    async def _copy(source: asyncio.StreamReader, to: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError):
+            while data := await source.read(65536):
+                to.write(data)
+                await to.drain()
+        to.close()
+
+
+async def test_who_joins_anew_hears_a_track_that_was_there_before(livekit_server: LiveKitServer) -> None:
+    """A caller whose connection to the server broke, in a room where the agent has already published anew."""
+    access = LiveKitAccess(livekit_server.url, livekit_server.api_key, livekit_server.api_secret)
+    credentials = Credentials(access.url, access.api_key, access.api_secret)
+    dispatch = Dispatch(DispatchResult.ACCEPT, room_name=f"call_{secrets.token_hex(4)}", identity="sip_1")
+    gate, mixer = Gate(access.url), Mixer()
+    await gate.open()
+    leg = RoomLeg(mixer, lambda _: None)
+    back = asyncio.Event()
+    leg._room.on("reconnected", back.set)
+    agent = None
+    try:
+        await leg.join(gate.url, join_token(credentials, dispatch, {}), {})
+        leg.subscribe()
+        await gate.shut()
+        agent = await access.agent(dispatch.room_name, 440.0)
+        await gate.open()
+        async with asyncio.timeout(40):
+            await back.wait()
+            while not leg.tracks_read:
+                await asyncio.sleep(0.01)
+    finally:
+        await leg.leave()
+        if agent is not None:
+            await agent.leave()
+        await gate.shut()

@@ -123,6 +123,7 @@ class RoomLeg:
         """Join without subscribing to anything. Raises RoomError."""
         self._attributes = dict(attributes)
         self._room.on("disconnected", self._on_disconnected)
+        self._room.on("reconnected", self._on_reconnected)
         self._room.on("participant_connected", self._on_participant)
         self._room.on("track_published", self._on_track_published)
         self._room.on("track_subscribed", self._on_track_subscribed)
@@ -222,6 +223,12 @@ class RoomLeg:
         self.close_reason = int(reason)
         if not self._leaving:
             self.closed.set()
+
+    def _on_reconnected(self) -> None:
+        # Tracks that were there when we joined anew are announced before the new connection takes requests: the SDK drops
+        # what was asked for in between, without a word.
+        if self._subscribing:
+            self.subscribe()
 
     def _on_participant(self, participant: rtc.RemoteParticipant) -> None:
         # Two SIP callers in one room would each wait for the other's track for ever.

@@ -88,7 +88,6 @@ def build(db: Database, bus: Bus, book: Book, media: Media, clock: Clock, settin
     ids = Ids(clock)
     records = Records(bus.keyring.cipher, Outbox(SCHEMA), clock, ids, timedelta(seconds=settings.lease_s))
     drain = Drain()
-    admission = Admission(db, book, records, Deferred(), drain, clock, ids, settings.database_patience_s)
 
     async def tell(tenant_id: UUID, call_id: UUID, body: EndCall) -> None:
         await bus.command(END_CALL, body, tenant_id=tenant_id, call_id=call_id)
@@ -96,6 +95,7 @@ def build(db: Database, bus: Bus, book: Book, media: Media, clock: Clock, settin
     async def ask(tenant_id: UUID, call_id: UUID) -> None:
         await bus.command(PULSE, Empty(), tenant_id=tenant_id, call_id=call_id)
 
+    admission = Admission(db, book, records, Deferred(), drain, ask, clock, ids, settings.database_patience_s)
     control = Control(db, records, media, tell, clock)
     ledger = Ledger(db, book, records, clock, ids)
     watch = Watch(media, ledger, policy(settings), clock, lambda: bus.is_connected)

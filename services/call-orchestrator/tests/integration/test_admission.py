@@ -13,10 +13,13 @@ import pytest
 import pytest_asyncio
 from call_orchestrator.testing import CALLER, NUMBER, Rig, owner, rig, snapshot
 from fleet.bus_fixtures import BusServer
+from switchboard.bus import Call
 from switchboard.clock import SystemClock
+from switchboard.contracts.base import Empty
 from switchboard.contracts.calls import (
     HEARTBEAT,
     PREVIEW,
+    PULSE,
     CallAnswered,
     CallEnded,
     CallState,
@@ -54,6 +57,23 @@ async def admin(migrated: MigratedDatabase) -> AsyncIterator[Connection]:
 async def beat(running: Rig, tenant_id: UUID, call_id: UUID, epoch: int, room_sid: str) -> HeartbeatReply:
     body = Heartbeat(call_id=call_id, epoch=epoch, room_sid=room_sid)
     return await running.agent.request(HEARTBEAT, body, tenant_id=tenant_id)
+
+
+async def test_a_call_is_not_given_to_another_job_while_its_own_is_there(running: Rig) -> None:
+    """A LiveKit server that was started anew dispatches the agents of its rooms again."""
+    tenant_id = await running.tenant()
+    first = await running.admit("RM_1")
+
+    async def here(_body: Empty, _call: Call) -> Empty:
+        return Empty()
+
+    await running.agent.serve_command(PULSE, tenant_id, first.call_id, here)
+    await running.agent.flush()
+    with pytest.raises(Conflict):
+        await running.admit("RM_1")
+    await beat(running, tenant_id, first.call_id, first.epoch, "RM_1")
+    other = await running.admit("RM_2")
+    assert other.call_id != first.call_id
 
 
 async def test_the_room_asked_about_again_is_the_same_call_with_the_next_epoch(running: Rig) -> None:

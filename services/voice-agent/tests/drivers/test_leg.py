@@ -114,6 +114,17 @@ async def test_a_leg_that_comes_back_is_heard_again(scene: Scene, when: str) -> 
     assert asked == [True]
 
 
+async def test_what_was_asked_for_too_early_is_asked_for_again(scene: Scene) -> None:
+    """Until the SDK says "reconnected" it drops requests without a word."""
+    asked: list[bool] = []
+    track = SimpleNamespace(kind=rtc.TrackKind.KIND_AUDIO, subscribed=False, set_subscribed=asked.append)
+    scene.leaves("UNKNOWN_REASON")
+    scene.room.remote_participants = {"sip_1": SimpleNamespace(track_publications={"TR_1": track})}
+    scene.room.handlers["track_published"](track, scene.caller)
+    scene.room.handlers["reconnected"]()
+    assert asked == [True, True]
+
+
 async def test_a_leg_that_comes_back_into_another_room_is_another_call(scene: Scene) -> None:
     scene.leaves("UNKNOWN_REASON")
     scene.room.now = "RM_2"

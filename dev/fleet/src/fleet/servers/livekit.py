@@ -86,6 +86,9 @@ def make_livekit(
         },
         "keys": {api_key: api_secret},
         "redis": {"address": redis.address, "password": redis.password},
+        # A participant's signalling crosses Redis even on a single node. By default one whose signals can't for 7.5 s is put
+        # out of its room; a call must live through a Redis that is started anew.
+        "signal_relay": {"retry_timeout": "60s", "max_retry_interval": "1s"},
         "logging": {"level": "info", "json": True},
     }
     if webhooks:

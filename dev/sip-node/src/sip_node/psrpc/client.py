@@ -119,13 +119,14 @@ class RpcClient:
             expiry=now + int(REQUEST_TIMEOUT_S * 1e9),
             raw_request=message.SerializeToString(),
         )
-        await self._redis.publish(channel(self._service, method, "REQ"), messages.seal(envelope))
-        # A malformed request is answered without a claim, so both are awaited.
-        done, _ = await asyncio.wait(
-            (pending.claim, pending.response), timeout=CLAIM_TIMEOUT_S, return_when=asyncio.FIRST_COMPLETED
-        )
-        if not done:
-            raise RpcError("unavailable", f"{method}: no response from servers")
+        try:
+            # Over the sending too: a Redis that is away is tried again by its client for longer than a caller is to wait.
+            async with asyncio.timeout(CLAIM_TIMEOUT_S):
+                await self._redis.publish(channel(self._service, method, "REQ"), messages.seal(envelope))
+                # A malformed request is answered without a claim, so both are awaited.
+                await asyncio.wait((pending.claim, pending.response), return_when=asyncio.FIRST_COMPLETED)
+        except TimeoutError as error:
+            raise RpcError("unavailable", f"{method}: no response from servers") from error
         if pending.claim.done():
             claim = messages.ClaimResponse(request_id=request_id, server_id=pending.claim.result())
             await self._redis.publish(channel(self._service, method, "RCLAIM"), messages.seal(claim))

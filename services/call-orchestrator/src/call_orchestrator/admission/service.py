@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -24,7 +25,7 @@ from switchboard.contracts.calls import (
 from switchboard.contracts.snapshot import TenantSnapshot
 from switchboard.db import DATABASE_ERRORS, Database
 from switchboard.degraded import degraded_call_id, degraded_epoch
-from switchboard.errors import Conflict, NotFound, StaleEpoch, Unavailable
+from switchboard.errors import Conflict, NotFound, StaleEpoch, SwitchboardError, Unavailable
 from switchboard.ids import Ids
 from switchboard.sealed import SealError
 from switchboard.snapshot import NumberMatch
@@ -44,6 +45,12 @@ CANT_RECORD = (Unavailable, SealError, *DATABASE_ERRORS, TimeoutError)
 
 ``InternalClientError`` is how asyncpg's pool shows a connection that the server cut while it was being handed out.
 """
+
+AskJob = Callable[[UUID, UUID], Awaitable[object]]
+"""Tenant, call -> something, from the call's job; raises :class:`switchboard.errors.NoResponder` when there is none."""
+
+JOB_ANSWERS_S = 0.5
+"""How long a call's job may take to say that it is there, while the caller waits for another one's admission."""
 
 
 class Book(Protocol):
@@ -76,6 +83,7 @@ class Admission:
         records: Records,
         deferred: Deferred,
         drain: Drain,
+        ask_job: AskJob,
         clock: Clock,
         ids: Ids,
         patience_s: float,
@@ -85,12 +93,13 @@ class Admission:
         self._records = records
         self._deferred = deferred
         self._drain = drain
+        self._ask_job = ask_job
         self._clock = clock
         self._ids = ids
         self._patience_s = patience_s
 
     async def admit(self, request: AdmitRequest) -> AdmitReply:
-        """``Conflict`` when the room's call is over; ``Unavailable`` while this process has not read the snapshots."""
+        """``Conflict`` when the room's call is over or has its job; ``Unavailable`` while the snapshots are not read yet."""
         if not self._book.caught_up:
             # Every number would look unknown: better another replica answers, or the job itself.
             raise Unavailable("the published configurations have not been read yet")
@@ -107,10 +116,25 @@ class Admission:
         async with self._db.platform() as conn:
             owner = await repository.owner_of_room(conn, request.room_sid, degraded_call_id(request.room_sid))
         if owner is not None:
+            if await self._has_its_job(*owner):
+                raise Conflict("the call in that room has its job; leave the room")
             return await self._in_tenant(request, match, owner[0])
         if match.snapshot is None:
             return await self._unmatched(request, match)
         return await self._in_tenant(request, match, match.snapshot.tenant_id)
+
+    async def _has_its_job(self, tenant_id: UUID, call_id: UUID) -> bool:
+        """Another one than the job that asks, which doesn't serve its call before it is admitted.
+
+        A LiveKit server that was started anew dispatches its rooms' agents again; the one that is already talking finds
+        back by itself and knows what was said.
+        """
+        try:
+            async with asyncio.timeout(JOB_ANSWERS_S):
+                await self._ask_job(tenant_id, call_id)
+        except (SwitchboardError, SealError, TimeoutError):
+            return False
+        return True
 
     async def _unmatched(self, request: AdmitRequest, match: NumberMatch) -> AdmitReply:
         decision = decide(match, self._clock.now(), 0)

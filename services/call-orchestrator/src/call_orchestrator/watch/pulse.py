@@ -16,7 +16,7 @@ from switchboard.clock import Clock
 from switchboard.errors import NoResponder, SwitchboardError
 from switchboard.sealed import SealError
 
-from call_orchestrator.admission.service import CANT_RECORD
+from call_orchestrator.admission.service import CANT_RECORD, AskJob
 from call_orchestrator.calls.models import LiveCall
 
 _log = structlog.get_logger(__name__)
@@ -28,9 +28,6 @@ SILENT_FOR = timedelta(seconds=6)
 """How old the last heartbeat must be; a job sends one every 5 s."""
 
 AT_ONCE = 32
-
-AskJob = Callable[[UUID, UUID], Awaitable[object]]
-"""Tenant, call -> something, from the call's job; raises :class:`NoResponder` when there is none."""
 
 JobLost = Callable[[str, int], None]
 """Room SID, epoch of the job that is gone."""

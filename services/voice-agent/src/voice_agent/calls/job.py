@@ -94,8 +94,8 @@ async def _one_call(ctx: JobContext, settings: Settings, bus: Bus, clock: Clock,
     try:
         reply = await admit(bus, settings.worker.standby, request)
     except Conflict:
-        # Whoever ended that call ends its room; a word or a deletion of ours could only hit somebody else.
-        _log.info("that room's call is over")
+        # Who has that call, or ended it, ends its room; a word or a deletion of ours could only hit somebody else.
+        _log.info("that room's call is over, or another job's")
         return False
     except SwitchboardError as error:
         _log.error("no decision about a call", error=error.code)

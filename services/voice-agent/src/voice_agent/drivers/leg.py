@@ -65,6 +65,7 @@ class Leg:
         self._room.on("participant_disconnected", self._on_left)
         self._room.on("participant_connected", self._on_joined)
         self._room.on("track_published", self._on_published)
+        self._room.on("reconnected", self._hear_again)
         self._room.on("disconnected", self._on_disconnected)
         is_phone = self._caller.kind == rtc.ParticipantKind.PARTICIPANT_KIND_SIP
         if not is_phone or is_active(self._caller.attributes):
@@ -114,7 +115,10 @@ class Leg:
             self._go(EndReason.MEDIA_LOST)
 
     def _hear_again(self) -> None:
-        """Whoever joined anew is subscribed to nothing: their track may be there already, or be published just after."""
+        """Whoever joined anew is subscribed to nothing: their track may be there already, or be published just after.
+
+        What is asked for before "reconnected" the SDK drops without a word, so that it is asked for again then.
+        """
         there = self._room.remote_participants.get(self._caller.identity)
         for publication in there.track_publications.values() if there is not None else ():
             self._subscribe(publication)
