@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Sequence
 from typing import Protocol, runtime_checkable
 
-from voice_agent.conversation.models import ReplyPart, ReplyReady, Respond, Source, TurnDone
+from voice_agent.conversation.models import Found, ReplyPart, ReplyReady, Respond, TurnDone
 
 
 class Retriever(Protocol):
     """Looks up the tenant's documents. Raises ``SwitchboardError`` when it can't."""
 
-    async def search(self, queries: Sequence[str]) -> tuple[Source, ...]: ...
+    async def search(self, queries: Sequence[str]) -> Found: ...
 
 
 class Brain(Protocol):

@@ -59,13 +59,13 @@ async def retriever(bus_server: BusServer, rag: RagSvc) -> BusRetriever:
 async def test_a_search_that_is_answered_is_made_once(bus_server: BusServer) -> None:
     rag = RagSvc(dead=0)
     found = await (await retriever(bus_server, rag)).search(["how much is a cleaning"])
-    assert ([source.text for source in found], rag.asked) == ([str(PASSAGE.text)], 1)
+    assert ([source.text for source in found.sources], rag.asked) == ([str(PASSAGE.text)], 1)
 
 
 async def test_a_search_that_died_with_its_copy_is_answered_by_another(bus_server: BusServer) -> None:
     rag = RagSvc(dead=1)
     found = await (await retriever(bus_server, rag)).search(["how much is a cleaning"])
-    assert ([source.text for source in found], rag.asked) == ([str(PASSAGE.text)], 2)
+    assert ([source.text for source in found.sources], rag.asked) == ([str(PASSAGE.text)], 2)
 
 
 async def test_a_search_that_nobody_answers_ends_with_its_deadline(bus_server: BusServer) -> None:

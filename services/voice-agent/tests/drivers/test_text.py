@@ -10,6 +10,7 @@ from datetime import UTC, datetime, time
 import pytest
 from switchboard.clock import ManualClock
 from switchboard.contracts.calls import EndReason
+from switchboard.contracts.providers import ProviderFault
 from switchboard.contracts.snapshot import Location, Opening, TenantSnapshot, TenantStatus
 from switchboard.errors import Conflict, DeadlineExceeded
 from voice_agent.adapters.offline_brain import OfflineBrain
@@ -19,6 +20,7 @@ from voice_agent.conversation.models import (
     Answered,
     CallerLeft,
     CallerSpoke,
+    Found,
     Heard,
     ReplyPart,
     ReplyReady,
@@ -76,15 +78,16 @@ PASSAGES = (
 class Passages:
     """Returns everything; ``fails`` makes it unreachable."""
 
-    def __init__(self, fails: bool = False) -> None:
+    def __init__(self, fails: bool = False, faults: tuple[ProviderFault, ...] = ()) -> None:
         self.fails = fails
+        self.faults = faults
         self.asked: list[tuple[str, ...]] = []
 
-    async def search(self, queries: Sequence[str]) -> tuple[Source, ...]:
+    async def search(self, queries: Sequence[str]) -> Found:
         self.asked.append(tuple(queries))
         if self.fails:
             raise DeadlineExceeded
-        return PASSAGES
+        return Found(sources=PASSAGES, faults=self.faults)
 
 
 class Turns:
@@ -134,6 +137,15 @@ async def test_a_look_up_that_fails_is_said_to_fail() -> None:
     assert said.text == phrases.CANT_LOOK_UP
 
 
+async def test_a_provider_that_gave_no_vectors_for_the_look_up_stands_in_the_turn() -> None:
+    fault = ProviderFault(stage="embeddings", endpoint="openai", fault="timeout")
+    turns = Turns()
+    async with conversation(Passages(faults=(fault,)), turns) as talk:
+        said = await talk.say("how much is a root canal")
+    assert "640" in said.text
+    assert turns.done[-1].open.faults == (fault,)
+
+
 async def test_a_guess_is_confirmed_by_yes_in_the_next_turn() -> None:
     """The brain's memory of what it asked travels through the core's state."""
     async with conversation(Passages(), Turns()) as talk:
@@ -160,7 +172,7 @@ class Broken:
     async def respond(self, request: Respond) -> ReplyReady:
         raise IndexError("an error of ours")
 
-    async def search(self, queries: Sequence[str]) -> tuple[Source, ...]:
+    async def search(self, queries: Sequence[str]) -> Found:
         raise IndexError("an error of ours")
 
 

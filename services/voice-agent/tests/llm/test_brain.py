@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 from switchboard.clock import ManualClock
-from switchboard.contracts.providers import OFFLINE
+from switchboard.contracts.providers import OFFLINE, ProviderFault
 from switchboard.contracts.snapshot import TenantSnapshot, TenantStatus
 from switchboard.errors import DeadlineExceeded
 from voice_agent.chains.breaker import Breaker
 from voice_agent.conversation import phrases
-from voice_agent.conversation.models import Exchange, Heard, ReplyPart, ReplyReady, Respond, Source
+from voice_agent.conversation.models import Exchange, Found, Heard, ReplyPart, ReplyReady, Respond, Source
 from voice_agent.llm.brain import MAX_SEARCHES, LlmBrain
 from voice_agent.llm.chat import END_CALL, SEARCH, Called, ChatItem, ToolResult
 
@@ -83,15 +83,17 @@ class Offline:
 
 
 class Library:
-    def __init__(self, found: tuple[Source, ...] = (), *, fails: bool = False) -> None:
-        self.found, self.fails = found, fails
+    def __init__(
+        self, found: tuple[Source, ...] = (), *, fails: bool = False, faults: tuple[ProviderFault, ...] = ()
+    ) -> None:
+        self.found, self.fails, self.faults = found, fails, faults
         self.asked: list[tuple[str, ...]] = []
 
-    async def search(self, queries: Sequence[str]) -> tuple[Source, ...]:
+    async def search(self, queries: Sequence[str]) -> Found:
         self.asked.append(tuple(queries))
         if self.fails:
             raise DeadlineExceeded
-        return self.found
+        return Found(sources=self.found, faults=self.faults)
 
 
 async def never(_: float) -> None:
@@ -194,6 +196,16 @@ async def test_a_search_that_fails_is_said_to_the_model_and_not_to_the_caller() 
     search = Called(SEARCH, "1", "{}", "massage")
     one = Fixture(Model([search], ["[none] I don't know."]), library=Library(fails=True))
     assert await one.texts() == ["I don't know."]
+
+
+async def test_what_failed_in_a_search_of_the_models_stands_in_the_answer_once() -> None:
+    fault = ProviderFault(stage="embeddings", endpoint="openai", fault="timeout")
+    search = Called(SEARCH, "1", "{}", "massage")
+    one = Fixture(
+        Model([search], ["[none] I don't know. ", "Anything else?"]), library=Library((MASSAGE,), faults=(fault,))
+    )
+    parts = await one.reply()
+    assert [part.faults for part in parts] == [(fault,), *[()] * (len(parts) - 1)]
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from switchboard.contracts.snapshot import Location, Opening, TenantSnapshot, Te
 from voice_agent.adapters.offline_brain import OfflineBrain
 from voice_agent.adapters.plugins import PluginChat
 from voice_agent.conversation import phrases
-from voice_agent.conversation.models import Heard, ReplyPart, Respond, Source
+from voice_agent.conversation.models import Found, Heard, ReplyPart, Respond, Source
 from voice_agent.llm.brain import LlmBrain
 
 pytestmark = pytest.mark.integration
@@ -63,9 +63,9 @@ class Library:
         self.sources = sources
         self.asked: list[tuple[str, ...]] = []
 
-    async def search(self, queries: Sequence[str]) -> tuple[Source, ...]:
+    async def search(self, queries: Sequence[str]) -> Found:
         self.asked.append(tuple(queries))
-        return self.sources
+        return Found(sources=self.sources)
 
 
 def question(text: str, *sources: Source) -> Respond:

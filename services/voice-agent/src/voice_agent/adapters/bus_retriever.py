@@ -10,7 +10,7 @@ from switchboard.bus import Bus
 from switchboard.contracts.documents import SEARCH, Search, SearchReply
 from switchboard.sealed import Sealed
 
-from voice_agent.conversation.models import Source
+from voice_agent.conversation.models import Found, Source
 
 LIMIT = 6
 
@@ -24,11 +24,11 @@ class BusRetriever:
         self._bus = bus
         self._tenant_id = tenant_id
 
-    async def search(self, queries: Sequence[str]) -> tuple[Source, ...]:
+    async def search(self, queries: Sequence[str]) -> Found:
         """The fused passages for all ``queries`` (1..5), best first."""
         wanted = Search(queries=tuple(Sealed(query) for query in queries), limit=LIMIT)
         reply = await self._first_answer(wanted)
-        return tuple(
+        sources = tuple(
             Source(
                 passage_id=passage.passage_id,
                 document_id=passage.document_id,
@@ -40,6 +40,7 @@ class BusRetriever:
             )
             for passage in reply.passages
         )
+        return Found(sources=sources, faults=reply.faults)
 
     async def _first_answer(self, wanted: Search) -> SearchReply:
         """Of at most two requests, within the deadline of one."""

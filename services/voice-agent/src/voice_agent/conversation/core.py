@@ -148,7 +148,8 @@ def _passages_found(state: State, event: PassagesFound) -> Step:
     timings = current.timings.model_copy(
         update={"retrieval_started": event.started_at, "retrieval_ended": event.ended_at}
     )
-    current = current.model_copy(update={"sources": event.sources, "timings": timings})
+    faults = (*current.faults, *event.faults)
+    current = current.model_copy(update={"sources": event.sources, "faults": faults, "timings": timings})
     respond = Respond(
         utterance=event.utterance,
         heard=current.caller,

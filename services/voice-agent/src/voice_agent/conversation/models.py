@@ -114,10 +114,18 @@ class CallerSpoke(Frozen):
     timings: TurnTimings = TurnTimings()
 
 
+class Found(Frozen):
+    """What a look-up brought: passages, best first, and the providers whose embeddings could not be had for it."""
+
+    sources: tuple[Source, ...] = ()
+    faults: tuple[ProviderFault, ...] = ()
+
+
 class PassagesFound(Frozen):
     type: Literal["passages_found"] = "passages_found"
     utterance: int
     sources: tuple[Source, ...]
+    faults: tuple[ProviderFault, ...] = ()
     started_at: AwareDatetime | None = None
     ended_at: AwareDatetime | None = None
 

@@ -18,6 +18,7 @@ from voice_agent.conversation.models import (
     CallerLeft,
     Effect,
     Event,
+    Found,
     HangUp,
     PassagesFound,
     Respond,
@@ -25,7 +26,6 @@ from voice_agent.conversation.models import (
     Retrieve,
     Say,
     SayMore,
-    Source,
     State,
     TurnDone,
 )
@@ -49,7 +49,7 @@ class Lookahead:
     def __init__(self, retriever: Retriever) -> None:
         self._retriever = retriever
         self._query = ""
-        self._task: asyncio.Task[tuple[Source, ...]] | None = None
+        self._task: asyncio.Task[Found] | None = None
 
     def begin(self, query: str) -> None:
         """Look ``query`` up unless that is being done already; one look-up at a time, the newest wins."""
@@ -59,7 +59,7 @@ class Lookahead:
         self._query = query
         self._task = asyncio.create_task(self._retriever.search((query,)), name="lookahead")
 
-    async def search(self, queries: Sequence[str]) -> tuple[Source, ...]:
+    async def search(self, queries: Sequence[str]) -> Found:
         """The passages for ``queries``; from the look-up under way when it was for exactly these."""
         task = self._task if tuple(queries) == (self._query,) else None
         if task is None or (task.done() and (task.cancelled() or task.exception() is not None)):
@@ -78,7 +78,7 @@ class Lookahead:
         self._query = ""
 
 
-def _retrieve_exception(task: asyncio.Task[tuple[Source, ...]]) -> None:
+def _retrieve_exception(task: asyncio.Task[Found]) -> None:
     """A failed look-ahead is nobody's loss; asking for its exception keeps asyncio quiet about it."""
     if not task.cancelled():
         task.exception()
@@ -172,7 +172,7 @@ class ConversationLoop:
         started = self._clock.now()
         try:
             with span("retrieve"):
-                sources = await self.lookahead.search(effect.queries)
+                found = await self.lookahead.search(effect.queries)
         except SwitchboardError as error:
             _log.warning("retrieval failed", error=error.code)
             self.post(RetrievalFailed(utterance=effect.utterance))
@@ -182,7 +182,13 @@ class ConversationLoop:
             self.post(RetrievalFailed(utterance=effect.utterance))
             return
         self.post(
-            PassagesFound(utterance=effect.utterance, sources=sources, started_at=started, ended_at=self._clock.now())
+            PassagesFound(
+                utterance=effect.utterance,
+                sources=found.sources,
+                faults=found.faults,
+                started_at=started,
+                ended_at=self._clock.now(),
+            )
         )
 
     async def _respond(self, effect: Respond) -> None:

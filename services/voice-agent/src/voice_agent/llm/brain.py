@@ -128,6 +128,7 @@ class _Answer:
         self._first_token = brain.clock.now()
         self._first_words_by: float | None = None
         self.found: tuple[Source, ...] = ()
+        self._lookup_faults: tuple[ProviderFault, ...] = ()
         self.said = 0
 
     def _opening(self) -> list[ChatItem]:
@@ -162,9 +163,10 @@ class _Answer:
             last=last,
             cited=self._cited(),
             sources=self.found,
-            faults=faults,
+            faults=(*faults, *self._lookup_faults),
             first_token=self._first_token,
         )
+        self._lookup_faults = ()
         self.said += 1
         return part
 
@@ -265,8 +267,9 @@ class _Answer:
         if query:
             try:
                 known = {source.passage_id for source in self._passages}
-                sources = await self._brain.retriever.search((query,))
-                fresh = [source for source in within_budget(sources) if source.passage_id not in known]
+                looked_up = await self._brain.retriever.search((query,))
+                fresh = [source for source in within_budget(looked_up.sources) if source.passage_id not in known]
+                self._lookup_faults = (*self._lookup_faults, *looked_up.faults)
             except SwitchboardError:
                 self._items.append(ToolResult(call, "The documents can't be searched right now."))
                 return
