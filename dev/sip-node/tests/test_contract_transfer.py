@@ -6,7 +6,6 @@ import asyncio
 
 import pytest
 from sip_node.testing.bridge import Bridge, Line, OpenLine
-from sip_node.testing.media import tone_share
 from sip_node.testing.outbound import OpenOutbound, OutboundLine, Talk, failure, transfer
 from sip_node.testing.record import Observation
 from sip_node.testing.uac import Caller, SipMessage, response_to
@@ -60,12 +59,10 @@ async def test_dialtone_while_transferring(bridge: Bridge, open_outbound: OpenOu
     await talk.media.wait_packets(50)
     task, refer = await referred(line, talk, play_dialtone=True)
     line.callee.respond(refer, 202, "Accepted")
-    await talk.media.wait_packets(len(talk.media.packets) + 45)
-    assert tone_share(talk.media.heard(30), 425) > 0.9
+    await talk.media.until_tone(425, 30)
     await notify(line, "486 Busy Here")
     assert (await failure(task))[0] == "resource_exhausted"
-    await talk.media.wait_packets(len(talk.media.packets) + 60)
-    assert tone_share(talk.media.heard(30), 700) > 0.9
+    await talk.media.until_tone(700, 30)
 
 
 @pytest.mark.parametrize(

@@ -59,11 +59,13 @@ class Handler:
         self.changed = asyncio.Event()
         self.broken = True
         self.given_up = False
+        self.waits = asyncio.Event()
 
     async def __call__(self, fact: TurnRecorded, delivery: Delivery) -> None:
         if fact.call_id == self.poison and fact.seq == 1 and self.broken:
             self.tries.append(delivery.attempt)
             if delivery.attempt == 2:
+                self.waits.set()
                 await self.until_handled(self._others)
             raise RuntimeError(CANARY)
         self.handled.append((fact.call_id, fact.seq))
@@ -101,9 +103,12 @@ async def test_poison_delays_nobody_and_comes_back_by_command(
     orchestrator.consume({TurnRecorded: handler})
 
     await publish_poison(agent, tenant_id, poison)
-    for call_id in others:
+    for call_id in others[:25]:
         await agent.publish_fact(turn(tenant_id, call_id, 1, CANARY))
-    # The poison's second try waits for all of them: were they behind it, nobody would ever go on.
+    # The poison's second try waits for all of them, also those that come now: were they behind it, nobody would ever go on.
+    await asyncio.wait_for(handler.waits.wait(), PATIENCE_SECONDS)
+    for call_id in others[25:]:
+        await agent.publish_fact(turn(tenant_id, call_id, 1, CANARY))
     try:
         await asyncio.wait_for(handler.until_handled(len(others)), PATIENCE_SECONDS)
     except TimeoutError:

@@ -183,6 +183,12 @@ class CallerMedia:
                 self._arrived.clear()
                 await self._arrived.wait()
 
+    async def until_tone(self, hertz: float, last: int, timeout: float = 10.0) -> None:
+        """Until the last `last` packets are little else than a tone of `hertz`."""
+        async with asyncio.timeout(timeout):
+            while tone_share(self.heard(last), hertz) <= 0.9:
+                await self.wait_packets(len(self.packets) + 5, timeout)
+
     def heard(self, last: int = 0) -> Samples:
         """The audio received (mu-law payloads), of the last `last` packets if given."""
         payloads = [packet.payload for packet in self.packets if packet.payload_type == 0][-last:]
