@@ -12,7 +12,7 @@ from pathlib import Path
 
 import structlog
 
-from bench.offline import report
+from bench.frame.machine import heading
 from bench.offline.call import place
 from bench.offline.clinics import DEVELOPMENT, GROUPS, held_out, load
 from bench.offline.knowledge import opened
@@ -76,6 +76,6 @@ def print_heading(name: str, options: Options, outcomes: Sequence[Outcome], bega
     clinics = {clinic for clinic, _ in questions}
     voices = sorted({f"{one.trial.voice.name} ({'seen' if one.trial.voice.seen else 'unseen'})" for one in outcomes})
     seconds = (datetime.now(UTC) - began).total_seconds()
-    print(report.heading(name, options.seed, began))
+    print(heading(name, options.seed, began))
     print(f"{len(questions)} questions to {len(clinics)} {options.clinics} clinics, asked {len(outcomes)} times by "
           f"{', '.join(voices)}; {seconds:.0f} s\n")  # fmt: skip

@@ -2,14 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import platform
-import shlex
-import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from datetime import datetime
-from pathlib import Path
 
 from bench.offline.clinics import FORMS, Form
 from bench.offline.judge import Verdict
@@ -19,20 +13,6 @@ from bench.offline.trials import Outcome
 GOALS = {"covered": 90.0, "free": 70.0}
 NAMES: dict[Form, str] = {"covered": "covered form", "free": "free speech", "nowhere": "answered nowhere"}
 Group = tuple[Form, str, Noise | str, list[Outcome]]
-
-
-def heading(name: str, seed: int, started: datetime) -> str:
-    """Command, date and machine of a run."""
-    command = f"python -m bench.{name} {shlex.join(sys.argv[1:])}".rstrip()
-    machine = f"{_processor()}, {os.cpu_count()} cores, Python {platform.python_version()}"
-    return f"`{command}` (seed {seed}), {started:%Y-%m-%d %H:%M} UTC, {machine}"
-
-
-def _processor() -> str:
-    for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-        if line.startswith("model name"):
-            return line.partition(":")[2].strip()
-    return platform.processor() or "unknown processor"
 
 
 def groups(outcomes: Sequence[Outcome]) -> Iterator[Group]:
