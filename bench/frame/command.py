@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
+import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
+
+import structlog
 
 from bench.frame import machine
 from bench.frame.report import markdown
@@ -53,6 +58,16 @@ class Start:
     @classmethod
     def now(cls) -> Start:
         return cls(datetime.now(UTC), os.getloadavg()[0])
+
+
+Bench = Callable[[Options, Start], Coroutine[Any, Any, int]]
+
+
+def run(what: str, bench: Bench, arguments: Sequence[str] | None = None) -> int:
+    """A bench's ``main``. Only errors of our own libraries in this process are logged."""
+    options = Options.parse(what, arguments)
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
+    return asyncio.run(bench(options, Start.now()))
 
 
 def finish(

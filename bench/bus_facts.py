@@ -1,0 +1,158 @@
+"""How long until a published fact shows in the call's record, and a published configuration in what is decided about calls."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC, datetime
+from uuid import UUID
+
+from switchboard.bus import Bus
+from switchboard.contracts.base import Actor, Empty, Service
+from switchboard.contracts.calls import (
+    ADMIT,
+    GET_CALL,
+    PREVIEW,
+    AdmitReply,
+    AdmitRequest,
+    CallRecord,
+    Decision,
+    GetCall,
+    PreviewRequest,
+    SipFacts,
+    TurnRecorded,
+)
+from switchboard.contracts.snapshot import WEEKDAYS, AgentConfiguration, Opening
+from switchboard.contracts.tenants import (
+    ADD_LOCATION,
+    ADD_NUMBER,
+    GO_LIVE,
+    PUBLISH,
+    SET_AGENT,
+    SIGN_UP,
+    NewLocation,
+    NewNumber,
+    SignUp,
+)
+from switchboard.errors import SwitchboardError
+from switchboard.sealed import Sealed
+
+from bench.frame import statistics
+from bench.frame.command import Options
+from bench.frame.ground import Ground, ground
+from bench.frame.results import Figure
+
+NUMBER = "+15550100001"
+FIRST_OPENED = datetime.min.time()
+PATIENCE_S = 10.0
+
+
+async def figures(options: Options) -> list[Figure]:
+    count = 5 if options.quick else 300
+    async with ground("call-orchestrator", "tenant-svc") as servers:
+        clinic = await Clinic.onboarded(servers)
+        stored, shown = await clinic.facts(count)
+        committed, held = await clinic.configurations(count)
+    return [
+        figure("fact: publish until the broker has it on disk (the floor of the next line)", stored, options),
+        figure("fact: publish of a turn until the call's record shows it", shown, options),
+        figure("configuration: publish until it is committed (the floor of the next line)", committed, options),
+        figure("configuration: publish until decisions about calls go by it", held, options),
+    ]
+
+
+def figure(title: str, seconds: Sequence[float], options: Options) -> Figure:
+    values = [1000 * value for value in seconds]
+    return Figure(
+        title=title,
+        unit="ms",
+        p50=statistics.spread(values, options.seed),
+        p95=statistics.p95(values),
+        p99=statistics.p99(values),
+    )
+
+
+class Clinic:
+    """One tenant with a number; the gateway and the voice agent are this process."""
+
+    def __init__(self, gateway: Bus, agent: Bus, tenant: UUID, owner: Actor) -> None:
+        self._gateway = gateway
+        self._agent = agent
+        self._tenant = tenant
+        self._owner = owner
+
+    @classmethod
+    async def onboarded(cls, servers: Ground) -> Clinic:
+        gateway, agent = await servers.bus(Service.API_GATEWAY), await servers.bus(Service.VOICE_AGENT)
+        signed = await gateway.request(
+            SIGN_UP, SignUp(name="Clinic", email="office@clinic.example", time_zone="UTC"), tenant_id=None,
+            actor=Actor.anonymous(),
+        )  # fmt: skip
+        owner = Actor(kind="user", id=signed.user_id.hex, tenant_id=signed.tenant_id, roles=("owner",))
+        made = cls(gateway, agent, signed.tenant_id, owner)
+        hours = tuple(Opening(day=day, opens=FIRST_OPENED, closes=datetime.max.time()) for day in WEEKDAYS)
+        tenant = {"tenant_id": signed.tenant_id, "actor": owner}
+        await gateway.request(ADD_LOCATION, NewLocation(name="Main Street", hours=hours), **tenant)
+        await gateway.request(ADD_NUMBER, NewNumber(number=NUMBER), **tenant)
+        await gateway.request(SET_AGENT, AgentConfiguration(greeting="Hello", outside_hours="talk"), **tenant)
+        live = await gateway.request(GO_LIVE, Empty(), **tenant)
+        await made._decides_by(live.version)
+        return made
+
+    async def facts(self, count: int) -> tuple[list[float], list[float]]:
+        """Seconds of ``count`` turns of one call: until stored by the broker, until in the record."""
+        call = await self._admitted()
+        stored, shown = [], []
+        for seq in range(1, count + 1):
+            fact = TurnRecorded(
+                tenant_id=self._tenant, call_id=call.call_id, epoch=call.epoch, seq=seq, at=datetime.now(UTC), turn=seq,
+                kind="answered", agent_said=Sealed("It is 95 dollars."), agent_heard=Sealed("It is 95 dollars."),
+            )  # fmt: skip
+            began = time.perf_counter()
+            await self._agent.publish_fact(fact)
+            stored.append(time.perf_counter() - began)
+            await self._until(lambda turns=seq: self._has_turns(call.call_id, turns))  # type: ignore[misc]
+            shown.append(time.perf_counter() - began)
+        return stored, shown
+
+    async def configurations(self, count: int) -> tuple[list[float], list[float]]:
+        """Seconds of ``count`` publications: until the request is answered, until decisions name the version."""
+        committed, held = [], []
+        for _ in range(count):
+            began = time.perf_counter()
+            published = await self._gateway.request(PUBLISH, Empty(), tenant_id=self._tenant, actor=self._owner)
+            committed.append(time.perf_counter() - began)
+            await self._decides_by(published.version)
+            held.append(time.perf_counter() - began)
+        return committed, held
+
+    async def _admitted(self) -> AdmitReply:
+        sip = SipFacts(sip_call_id="bench", dialled=Sealed(NUMBER), trunk="platform", caller=Sealed("+15550100002"))
+        request = AdmitRequest(
+            room_sid="RM_bench0001", room_name=Sealed("call-bench"), sip=sip, job_id="AJ_bench", at=datetime.now(UTC)
+        )
+        return await self._agent.request(ADMIT, request, tenant_id=None)
+
+    async def _has_turns(self, call_id: UUID, turns: int) -> bool:
+        record: CallRecord = await self._gateway.request(
+            GET_CALL, GetCall(call_id=call_id), tenant_id=self._tenant, actor=self._owner
+        )
+        return record.summary.turns >= turns
+
+    async def _decides_by(self, version: int) -> None:
+        async def names_it() -> bool:
+            try:
+                decision: Decision = await self._gateway.request(
+                    PREVIEW, PreviewRequest(number=NUMBER), tenant_id=self._tenant, actor=self._owner
+                )
+            except SwitchboardError:  # before the first version there is nothing to decide by
+                return False
+            return int(decision.evidence["version"]) >= version
+
+        await self._until(names_it)
+
+    async def _until(self, reached: Callable[[], Awaitable[bool]]) -> None:
+        end = time.perf_counter() + PATIENCE_S
+        while not await reached():
+            if time.perf_counter() > end:
+                raise TimeoutError(f"not seen within {PATIENCE_S:g} s")
