@@ -1,22 +1,21 @@
-"""How long until a published fact shows in the call's record, and a published configuration in what is decided about calls."""
+"""How long until a published fact shows in the call's record, and a published configuration in decisions about calls."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
+from typing import TypeVar
 from uuid import UUID
 
 from switchboard.bus import Bus
-from switchboard.contracts.base import Actor, Empty, Service
+from switchboard.contracts.base import Actor, Contract, Empty, Rpc, Service
 from switchboard.contracts.calls import (
     ADMIT,
     GET_CALL,
     PREVIEW,
     AdmitReply,
     AdmitRequest,
-    CallRecord,
-    Decision,
     GetCall,
     PreviewRequest,
     SipFacts,
@@ -41,6 +40,9 @@ from bench.frame import statistics
 from bench.frame.command import Options
 from bench.frame.ground import Ground, ground
 from bench.frame.results import Figure
+
+RequestT = TypeVar("RequestT", bound=Contract)
+ReplyT = TypeVar("ReplyT", bound=Contract)
 
 NUMBER = "+15550100001"
 FIRST_OPENED = datetime.min.time()
@@ -91,13 +93,15 @@ class Clinic:
         owner = Actor(kind="user", id=signed.user_id.hex, tenant_id=signed.tenant_id, roles=("owner",))
         made = cls(gateway, agent, signed.tenant_id, owner)
         hours = tuple(Opening(day=day, opens=FIRST_OPENED, closes=datetime.max.time()) for day in WEEKDAYS)
-        tenant = {"tenant_id": signed.tenant_id, "actor": owner}
-        await gateway.request(ADD_LOCATION, NewLocation(name="Main Street", hours=hours), **tenant)
-        await gateway.request(ADD_NUMBER, NewNumber(number=NUMBER), **tenant)
-        await gateway.request(SET_AGENT, AgentConfiguration(greeting="Hello", outside_hours="talk"), **tenant)
-        live = await gateway.request(GO_LIVE, Empty(), **tenant)
+        await made._ask(ADD_LOCATION, NewLocation(name="Main Street", hours=hours))
+        await made._ask(ADD_NUMBER, NewNumber(number=NUMBER))
+        await made._ask(SET_AGENT, AgentConfiguration(greeting="Hello", outside_hours="talk"))
+        live = await made._ask(GO_LIVE, Empty())
         await made._decides_by(live.version)
         return made
+
+    async def _ask(self, spec: Rpc[RequestT, ReplyT], body: RequestT) -> ReplyT:
+        return await self._gateway.request(spec, body, tenant_id=self._tenant, actor=self._owner)
 
     async def facts(self, count: int) -> tuple[list[float], list[float]]:
         """Seconds of ``count`` turns of one call: until stored by the broker, until in the record."""
@@ -120,7 +124,7 @@ class Clinic:
         committed, held = [], []
         for _ in range(count):
             began = time.perf_counter()
-            published = await self._gateway.request(PUBLISH, Empty(), tenant_id=self._tenant, actor=self._owner)
+            published = await self._ask(PUBLISH, Empty())
             committed.append(time.perf_counter() - began)
             await self._decides_by(published.version)
             held.append(time.perf_counter() - began)
@@ -134,17 +138,13 @@ class Clinic:
         return await self._agent.request(ADMIT, request, tenant_id=None)
 
     async def _has_turns(self, call_id: UUID, turns: int) -> bool:
-        record: CallRecord = await self._gateway.request(
-            GET_CALL, GetCall(call_id=call_id), tenant_id=self._tenant, actor=self._owner
-        )
+        record = await self._ask(GET_CALL, GetCall(call_id=call_id))
         return record.summary.turns >= turns
 
     async def _decides_by(self, version: int) -> None:
         async def names_it() -> bool:
             try:
-                decision: Decision = await self._gateway.request(
-                    PREVIEW, PreviewRequest(number=NUMBER), tenant_id=self._tenant, actor=self._owner
-                )
+                decision = await self._ask(PREVIEW, PreviewRequest(number=NUMBER))
             except SwitchboardError:  # before the first version there is nothing to decide by
                 return False
             return int(decision.evidence["version"]) >= version

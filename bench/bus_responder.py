@@ -49,12 +49,8 @@ async def _search(_body: Search, _call: Call) -> SearchReply:
 async def bare(settings: NatsSettings) -> Client:
     """nats-py as it comes."""
     client = Client()
-    await client.connect(
-        settings.url,
-        user=settings.user,
-        password=settings.password.get_secret_value(),
-        inbox_prefix=f"_INBOX_{settings.user}",
-    )
+    password = settings.password.get_secret_value()
+    await client.connect(settings.url, user=settings.user, password=password, inbox_prefix=f"_INBOX_{settings.user}")
     return client
 
 

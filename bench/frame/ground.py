@@ -94,4 +94,4 @@ def _needed(specs: Iterable[ProcessSpec], names: Iterable[str]) -> list[ProcessS
 
 def _adapted(spec: ProcessSpec, settings: Mapping[str, str]) -> ProcessSpec:
     kept = {key: value for key, value in spec.env.items() if key != WRITES_SPANS}
-    return replace(spec, env=kept | settings if WRITES_SPANS in spec.env else kept)
+    return replace(spec, env=kept | dict(settings) if WRITES_SPANS in spec.env else kept)
