@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import TypeVar
 from uuid import UUID
@@ -36,10 +36,10 @@ from switchboard.contracts.tenants import (
 from switchboard.errors import SwitchboardError
 from switchboard.sealed import Sealed
 
-from bench.frame import statistics
 from bench.frame.command import Options
 from bench.frame.ground import Ground, ground
 from bench.frame.results import Figure
+from bench.frame.statistics import figure
 
 RequestT = TypeVar("RequestT", bound=Contract)
 ReplyT = TypeVar("ReplyT", bound=Contract)
@@ -55,23 +55,13 @@ async def figures(options: Options) -> list[Figure]:
         clinic = await Clinic.onboarded(servers)
         stored, shown = await clinic.facts(count)
         committed, held = await clinic.configurations(count)
-    return [
-        figure("fact: publish until the broker has it on disk (the floor of the next line)", stored, options),
-        figure("fact: publish of a turn until the call's record shows it", shown, options),
-        figure("configuration: publish until it is committed (the floor of the next line)", committed, options),
-        figure("configuration: publish until decisions about calls go by it", held, options),
-    ]
-
-
-def figure(title: str, seconds: Sequence[float], options: Options) -> Figure:
-    values = [1000 * value for value in seconds]
-    return Figure(
-        title=title,
-        unit="ms",
-        p50=statistics.spread(values, options.seed),
-        p95=statistics.p95(values),
-        p99=statistics.p99(values),
+    measured = (
+        ("fact: publish until the broker has it on disk (the floor of the next line)", stored),
+        ("fact: publish of a turn until the call's record shows it", shown),
+        ("configuration: publish until it is committed (the floor of the next line)", committed),
+        ("configuration: publish until decisions about calls go by it", held),
     )
+    return [figure(title, "ms", seconds, factor=1000, seed=options.seed) for title, seconds in measured]
 
 
 class Clinic:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import random
 import sys
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
@@ -33,11 +33,11 @@ from switchboard.embeddings import MiniLm
 from switchboard.embeddings.minilm import MODEL
 from switchboard.sealed import Sealed
 
-from bench.frame import statistics, usage
 from bench.frame.command import Options, Start, finish, run
 from bench.frame.ground import Ground, ground
-from bench.frame.interleave import LATENCY, Against, Batch, Side, interleave
-from bench.frame.results import Figure, Goal
+from bench.frame.interleave import LATENCY, Against, interleave, one_by_one
+from bench.frame.results import Goal
+from bench.frame.statistics import figure
 from bench.library import Library, Words, fill
 
 OURS, BARE = "rag-svc over the bus, without embedding", "bare asyncpg, nearest vectors"
@@ -112,17 +112,6 @@ async def exactness(searches: Searches, conn: Connection, count: int) -> tuple[f
     return found / (count * CANDIDATES), same / count
 
 
-def side(name: str, role: str, one: Callable[[], Awaitable[float]], pids: Sequence[int]) -> Side:
-    """CPU of this process and of ``pids`` with all that they started."""
-
-    async def batch(units: int) -> Batch:
-        before = time.process_time() + usage.cpu_s(pids)
-        seconds = tuple([await one() for _ in range(units)])
-        return Batch(units, seconds, time.process_time() + usage.cpu_s(pids) - before)
-
-    return Side(name, "ours" if role == "ours" else "peer" if role == "peer" else "floor", batch)
-
-
 async def questions(library: Library, count: int, seed: int) -> list[Asked]:
     draw, words = random.Random(seed), Words(seed)
     model = MiniLm.open(EMBEDDINGS.folder(), threads=1)
@@ -141,14 +130,6 @@ async def prepare(servers: Ground, options: Options, tenants: int, chunks: int) 
         await keys.keyring.publish(tenant, keys.keyring.create(tenant))
     asked = await questions(library, 40 if options.quick else 400, options.seed)
     return Searches(await servers.bus(Service.VOICE_AGENT), library, asked)
-
-
-def milliseconds(title: str, seconds: Sequence[float], options: Options, goal: float | None = None) -> Figure:
-    values = [1000 * value for value in seconds]
-    spread, p95, p99 = statistics.spread(values, options.seed), statistics.p95(values), statistics.p99(values)
-    return Figure(
-        title=title, unit="ms", p50=spread, p95=p95, p99=p99, goal=None if goal is None else Goal(of="p95", limit=goal)
-    )
 
 
 async def measure(options: Options, start: Start) -> int:
@@ -180,18 +161,28 @@ async def measure(options: Options, start: Start) -> int:
             raise AssertionError(f"only {same:.0%} of the replies are what the statements give")
         postgres, rag = servers.pid("postgres"), servers.pid("rag-svc")
         sides = [
-            side(OURS, "ours", searches.ours, [*postgres, *rag]),
-            side(BARE, "peer", by_hand, postgres),
-            side(STATEMENTS, "floor", statements, postgres),
+            one_by_one(OURS, "ours", searches.ours, [*postgres, *rag]),
+            one_by_one(BARE, "peer", by_hand, postgres),
+            one_by_one(STATEMENTS, "floor", statements, postgres),
         ]
         trial = await interleave(sides, units=units, blocks=blocks, warmup=units)
-        embed = [value / 1000 for value in searches.embed_ms]
+        embed = list(searches.embed_ms)
         three = [await timed(searches) for _ in range(units)]
     claims = [Against(BARE, LATENCY, GOAL), Against(STATEMENTS, LATENCY)]
+    embedding = "embedding of the question (MiniLM on one core, within rag-svc)"
+    three_title = "search with three readings of the question, without embedding"
+    goal = Goal(of="p95", limit=GOAL_P95_MS)
     figures = [
-        milliseconds("search over the bus, without embedding", trial.seconds(OURS), options, GOAL_P95_MS),
-        milliseconds("embedding of the question (MiniLM on one core, within rag-svc)", embed, options),
-        milliseconds("search with three readings of the question, without embedding", three, options),
+        figure(
+            "search over the bus, without embedding",
+            "ms",
+            trial.seconds(OURS),
+            factor=1000,
+            goal=goal,
+            seed=options.seed,
+        ),
+        figure(embedding, "ms", embed, seed=options.seed),
+        figure(three_title, "ms", three, factor=1000, seed=options.seed),
     ]
     notes = [
         f"{tenants} tenants with {chunks} chunks each; a search goes to one drawn at random.",

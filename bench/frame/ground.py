@@ -29,7 +29,17 @@ class Ground:
     layout: Layout
     host: HostedSupervisor
     stack: AsyncExitStack = field(repr=False)
+    _specs: dict[str, ProcessSpec] = field(repr=False)
     _buses: dict[Service, Bus] = field(default_factory=dict, repr=False)
+
+    async def start(self, *names: str) -> None:
+        """These processes and those that they wait for, unless they run already."""
+        running = {status.name for status in self.host.supervisor.status()}
+        await self.host.astart(*(spec for spec in _needed(self._specs, names) if spec.name not in running))
+
+    def port(self) -> int:
+        """A free one."""
+        return self.host.ports.one()
 
     def pid(self, *names: str) -> list[int]:
         return [self.host.supervisor.pid_of(name) for name in names]
@@ -71,21 +81,22 @@ async def ground(*names: str, settings: Mapping[str, str] | None = None) -> Asyn
     """
     with tempfile.TemporaryDirectory(prefix="switchboard-bench-") as folder, PortPool() as ports:
         layout = lay_out(Path(folder), ports)
+        specs = {spec.name: _adapted(spec, settings or {}) for spec in all_specs(layout)}
         host = HostedSupervisor(Path(folder))
         try:
-            await host.astart(*(_adapted(spec, settings or {}) for spec in _needed(all_specs(layout), names)))
             async with AsyncExitStack() as stack:
-                yield Ground(layout, host, stack)
+                made = Ground(layout, host, stack, specs)
+                await made.start(*names)
+                yield made
         finally:
             host.close()
 
 
-def _needed(specs: Iterable[ProcessSpec], names: Iterable[str]) -> list[ProcessSpec]:
-    by_name = {spec.name: spec for spec in specs}
+def _needed(specs: Mapping[str, ProcessSpec], names: Iterable[str]) -> list[ProcessSpec]:
     wanted: dict[str, ProcessSpec] = {}
     waiting = list(names)
     while waiting:
-        spec = by_name[waiting.pop()]
+        spec = specs[waiting.pop()]
         if spec.name not in wanted:
             wanted[spec.name] = spec
             waiting += spec.after

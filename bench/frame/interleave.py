@@ -7,10 +7,11 @@ divided by each other are the A/A line, which says how far the ratios can be bel
 from __future__ import annotations
 
 import statistics as medians
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
-from bench.frame import statistics
+from bench.frame import statistics, usage
 from bench.frame.results import Agreement, Case, Comparison, Role, SideFigures
 
 
@@ -116,6 +117,25 @@ class Trial:
     def _agreement(self, side: str, measure: Measure, seed: int) -> Agreement:
         ratios = [first / second for first, second in self._pairs(side, measure)]
         return Agreement(side=side, measure=measure.name, ratio=statistics.spread(ratios, seed))
+
+
+def one_by_one(
+    name: str, role: Role, one: Callable[[], Awaitable[float]], pids: Sequence[int], *, own: bool = True
+) -> Side:
+    """A side whose units run one after the other; ``one`` returns its seconds.
+
+    CPU is of ``pids`` with all that they started, and with ``own`` of this process without what it started.
+    """
+
+    def cpu() -> float:
+        return usage.cpu_s(pids) + (time.process_time() if own else 0.0)
+
+    async def batch(units: int) -> Batch:
+        before = cpu()
+        seconds = tuple([await one() for _ in range(units)])
+        return Batch(units, seconds, cpu() - before)
+
+    return Side(name, role, batch)
 
 
 async def interleave(sides: Sequence[Side], *, units: int, blocks: int, warmup: int = 0) -> Trial:

@@ -7,7 +7,7 @@ import random
 import statistics
 from collections.abc import Callable, Sequence
 
-from bench.frame.results import Spread
+from bench.frame.results import Figure, Goal, Spread
 
 # Below these counts a tail is a guess (p95 of 40 values is the second largest).
 LEAST_FOR_P95 = 40
@@ -36,3 +36,13 @@ def spread(
     draw = random.Random(seed)
     again = [of(draw.choices(values, k=len(values))) for _ in range(RESAMPLES if len(values) > 1 else 1)]
     return Spread(median=of(values), low=quantile(again, 0.025), high=quantile(again, 0.975), n=len(values))
+
+
+def figure(
+    title: str, unit: str, values: Sequence[float], *, factor: float = 1.0, goal: Goal | None = None, seed: int = 1
+) -> Figure:
+    """Values times ``factor`` (1000 makes milliseconds of seconds) as a line of the page."""
+    scaled = [factor * value for value in values]
+    return Figure(
+        title=title, unit=unit, p50=spread(scaled, seed), p95=p95(scaled), p99=p99(scaled), goal=goal
+    )  # fmt: skip
