@@ -18,7 +18,8 @@ from switchboard.contracts.base import Service
 from switchboard.contracts.calls import HEARTBEAT, Heartbeat, HeartbeatReply
 from switchboard.contracts.documents import SEARCH, Passage, Search, SearchReply, SearchTimings
 from switchboard.sealed import Sealed
-from switchboard.settings import NatsSettings, SealingSettings
+from switchboard.settings import NatsSettings, SealingSettings, TelemetrySettings
+from switchboard.telemetry import setup
 
 BARE = "rpc.calls.admit.{}"
 """By the name of a case: subjects on which voice-agent may ask and call-orchestrator answer; nobody else does here."""
@@ -55,6 +56,7 @@ async def bare(settings: NatsSettings) -> Client:
 
 
 async def main() -> None:
+    setup("bench-responder", TelemetrySettings.model_validate({}))
     given = json.loads(os.environ["BENCH_BUS"])
 
     def nats(service: Service) -> NatsSettings:

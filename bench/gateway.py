@@ -2,7 +2,7 @@
 
     python -m bench.gateway [--quick] [--accept] [--seed N]
 
-``GET /v1/tenant`` with an API key: the gateway asks tenant-svc whose key it is, asks it for the tenant, and answers. The peers
+``GET /v1/tenant`` with an API key: the gateway asks tenant-svc whose key it is and for the tenant, and answers. The peers
 answer the same JSON and ask nobody. All three are processes of their own under the same uvicorn settings; CPU is
 of the process under test. Eight connections that are kept open. About two minutes.
 """

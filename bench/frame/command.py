@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import logging
 import os
+import sys
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import structlog
+from switchboard.settings import TelemetrySettings
+from switchboard.telemetry import setup
 
 from bench.frame import machine
 from bench.frame.report import markdown
@@ -64,9 +65,9 @@ Bench = Callable[[Options, Start], Coroutine[Any, Any, int]]
 
 
 def run(what: str, bench: Bench, arguments: Sequence[str] | None = None) -> int:
-    """A bench's ``main``. Only errors of our own libraries in this process are logged."""
+    """A bench's ``main``. What of ours runs in this process makes its spans, as in a service; only errors are logged."""
     options = Options.parse(what, arguments)
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
+    setup("bench", TelemetrySettings.model_validate({"log_level": "error"}), stream=sys.stderr)
     return asyncio.run(bench(options, Start.now()))
 
 
