@@ -24,22 +24,29 @@ NEAREST = (
 # Full text scored like BM25 with a word counted once per chunk. PostgreSQL's own ts_rank doesn't know that "price" stands
 # in every row of a price list and a treatment's name in one. "share" is how much of the question's words the chunk has,
 # by weight; a question whose words are mostly elsewhere or nowhere is better left to the vectors.
+# Every chunk of the tenant is looked at with every word asked for, so a chunk's words are unpacked once (what the empty
+# vector is added for; without OFFSET the planner would do it again for each use) and each word is made a query once.
+# Floating point sums depend on their order, and equal scores must stay equal: they are sorted by id.
 BY_WORDS = (
-    "WITH live AS MATERIALIZED ("
-    f"SELECT c.id, c.words, length(c.words) AS size FROM {_LIVE}"
-    "), whole AS (SELECT count(*) AS n, COALESCE(avg(size), 1) AS size FROM live"
-    "), asked AS (SELECT q.n, w.lexeme FROM unnest($1::text[]) WITH ORDINALITY AS q (text, n), "
+    "WITH asked AS MATERIALIZED (SELECT q.n, w.lexeme, "
+    r"('''' || replace(replace(w.lexeme, '\', '\\'), '''', '''''') || '''')::tsquery AS query "
+    "FROM unnest($1::text[]) WITH ORDINALITY AS q (text, n), "
     "LATERAL unnest(to_tsvector('pg_catalog.english', q.text)) AS w"
-    "), matched AS (SELECT w.lexeme, live.id, live.size FROM (SELECT DISTINCT lexeme FROM asked) AS w JOIN live "
-    r"ON live.words @@ ('''' || replace(replace(w.lexeme, '\', '\\'), '''', '''''') || '''')::tsquery"
-    "), weighed AS (SELECT a.n, a.lexeme, ln(1 + (whole.n - df.chunks + 0.5) / (df.chunks + 0.5)) AS weight "
-    "FROM asked AS a, whole, LATERAL (SELECT count(*) AS chunks FROM matched AS m WHERE m.lexeme = a.lexeme) AS df"
-    "), totals AS (SELECT n, sum(weight) AS weight FROM weighed GROUP BY n"
-    "), scored AS (SELECT w.n, m.id, sum(w.weight) AS found, "
-    "sum(w.weight * 2.2 / (1 + 1.2 * (0.25 + 0.75 * m.size / whole.size))) AS score "
-    "FROM weighed AS w JOIN matched AS m USING (lexeme), whole GROUP BY w.n, m.id"
-    "), ranked AS (SELECT n, id, found, row_number() OVER (PARTITION BY n ORDER BY score DESC, id) AS place FROM scored"
-    ") SELECT r.n, r.id, (r.found / t.weight)::float8 AS share FROM ranked AS r JOIN totals AS t USING (n) "
+    "), live AS MATERIALIZED (SELECT c.id, w.words, length(w.words) AS size "
+    f"FROM {_LIVE} CROSS JOIN LATERAL (SELECT c.words || ''::tsvector AS words OFFSET 0) AS w"
+    "), whole AS (SELECT count(*)::float8 AS n, COALESCE(avg(size), 1)::float8 AS size FROM live"
+    "), matched AS (SELECT w.lexeme, live.id, live.size FROM (SELECT DISTINCT lexeme, query FROM asked) AS w "
+    "JOIN live ON live.words @@ w.query"
+    "), counted AS (SELECT lexeme, count(*)::float8 AS chunks FROM matched GROUP BY lexeme"
+    "), weighed AS (SELECT a.n, a.lexeme, "
+    "ln(1 + (whole.n - COALESCE(c.chunks, 0) + 0.5) / (COALESCE(c.chunks, 0) + 0.5)) AS weight "
+    "FROM asked AS a CROSS JOIN whole LEFT JOIN counted AS c USING (lexeme)"
+    "), totals AS (SELECT n, sum(weight ORDER BY lexeme) AS weight FROM weighed GROUP BY n"
+    "), summed AS (SELECT w.n, m.id, m.size, sum(w.weight ORDER BY w.lexeme) AS found "
+    "FROM weighed AS w JOIN matched AS m USING (lexeme) GROUP BY w.n, m.id, m.size"
+    "), ranked AS (SELECT s.n, s.id, s.found, row_number() OVER (PARTITION BY s.n "
+    "ORDER BY s.found * 2.2 / (1 + 1.2 * (0.25 + 0.75 * s.size / whole.size)) DESC, s.id) AS place FROM summed AS s, whole"
+    ") SELECT r.n, r.id, r.found / t.weight AS share FROM ranked AS r JOIN totals AS t USING (n) "
     "WHERE place <= $2 ORDER BY r.n, place"
 )
 SELECT_PASSAGES = (
