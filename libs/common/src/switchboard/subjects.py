@@ -16,6 +16,7 @@ checked all the same: nothing from outside becomes part of a subject.
 
 from __future__ import annotations
 
+import functools
 import re
 from dataclasses import dataclass
 from uuid import UUID
@@ -27,6 +28,7 @@ _NAME = re.compile(r"[a-z][a-z0-9_-]{0,47}")
 WILDCARD = "*"
 
 
+@functools.lru_cache(maxsize=512)
 def name(text: str) -> str:
     """``text`` when it may stand in a subject as a name; :class:`InvalidId` otherwise."""
     if _NAME.fullmatch(text) is None:

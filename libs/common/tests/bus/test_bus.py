@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import uuid
 from datetime import UTC, datetime
+from typing import Any
 
 import nats.errors
 import pytest
 from fleet.bus_fixtures import BusServer, new_tenant, turn
+from nats.aio.msg import Msg
 from switchboard.bus import Call, Delivery, deadletters
 from switchboard.bus.connection import connect
 from switchboard.contracts import calls, documents, tenants
@@ -67,6 +69,34 @@ async def test_a_request_carries_tenant_actor_and_body(bus_server: BusServer) ->
     assert seen[0].tenant_id == tenant_id
     assert seen[0].actor == actor
     assert seen[0].source == "api-gateway"
+
+
+async def test_a_reply_does_not_carry_the_requests_headers(
+    bus_server: BusServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """nats-py's own way to answer sends them all back, actor and trace too, and they cost more than a short answer."""
+    tenant_svc = await bus_server.connect(Service.TENANT_SVC)
+    gateway = await bus_server.connect(Service.API_GATEWAY)
+    replies: list[Msg] = []
+    asked = gateway._client.request
+
+    async def kept(subject: str, *args: Any, **kwargs: Any) -> Msg:
+        reply = await asked(subject, *args, **kwargs)
+        if subject.startswith("rpc."):  # the bucket of keys is asked in the same way
+            replies.append(reply)
+        return reply
+
+    async def handler(body: Empty, call: Call) -> tenants.TrunkList:
+        return tenants.TrunkList(trunks=())
+
+    monkeypatch.setattr(gateway._client, "request", kept)
+    tenant_id = await new_tenant(tenant_svc)
+    await tenant_svc.serve(tenants.LIST_TRUNKS, handler)
+    await tenant_svc.flush()
+
+    assert await gateway.request(tenants.LIST_TRUNKS, Empty(), tenant_id=tenant_id) == tenants.TrunkList(trunks=())
+
+    assert [not reply.headers for reply in replies] == [True]
 
 
 async def test_a_servers_error_reaches_its_caller_as_it_was(bus_server: BusServer) -> None:

@@ -99,7 +99,7 @@ async def request(
             headers = {
                 CONTRACT: name,
                 SOURCE: source.value,
-                ACTOR: json.dumps(actor.model_dump(mode="json"), separators=(",", ":")),
+                ACTOR: actor.model_dump_json(),
                 DEADLINE: str(int((clock.now().timestamp() + seconds) * 1000)),
                 **context_headers(),
             }
@@ -218,12 +218,13 @@ class Server:
             cipher = await self._keyring.cipher(tenant_id)
             body = decode(self._spec.request, msg.data, cipher, name)
             held = _deadline.set(deadline)
-            with structlog.contextvars.bound_contextvars(tenant_id=tenant_id.hex if tenant_id else "_"):
-                try:
-                    async with asyncio.timeout(left):
-                        reply = await self._handler(body, call)
-                finally:
-                    _deadline.reset(held)
+            # A task for each request: what is bound in its context ends with it.
+            structlog.contextvars.bind_contextvars(tenant_id=tenant_id.hex if tenant_id else "_")
+            try:
+                async with asyncio.timeout(left):
+                    reply = await self._handler(body, call)
+            finally:
+                _deadline.reset(held)
             return encode(reply, cipher, _reply_purpose(name))
         except SealError:
             raise InternalError("sealed content could not be opened") from None
@@ -232,7 +233,8 @@ class Server:
 
     async def _reply(self, msg: Msg, payload: bytes, headers: Mapping[str, str], name: str) -> None:
         if not self._is_late(headers, name):
-            await msg.respond(payload)
+            # Not msg.respond: it sends the request's headers back, for the asker to read them all again.
+            await msg._client.publish(msg.reply, payload)
 
     async def _refuse(self, msg: Msg, error: SwitchboardError, headers: Mapping[str, str], name: str) -> None:
         if not self._is_late(headers, name):

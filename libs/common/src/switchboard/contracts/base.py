@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import functools
 from dataclasses import dataclass
 from typing import ClassVar, Generic, Literal, TypeVar
 from uuid import UUID
@@ -127,6 +128,7 @@ class Actor(Contract):
     roles: tuple[str, ...] = ()
 
     @classmethod
+    @functools.cache
     def of_service(cls, service: Service) -> Actor:
         return cls(kind="service", id=service.value)
 

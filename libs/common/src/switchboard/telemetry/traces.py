@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TypeAlias
 
 from opentelemetry import trace
+from opentelemetry.context import attach, detach
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcessor, SpanExporter, SpanExportResult
@@ -21,6 +22,7 @@ from switchboard.telemetry.redaction import mask_numbers
 
 # No baggage: its values would go to everybody we call, carriers and providers included.
 _PROPAGATOR = TraceContextTextMapPropagator()
+_TRACER = "switchboard"
 _HEADERS = ("traceparent", "tracestate")
 
 Attributes: TypeAlias = Mapping[str, str | bool | int | float]
@@ -33,6 +35,7 @@ class Tracing:
 
     def __init__(self, provider: TracerProvider) -> None:
         self.provider = provider
+        self.tracer = provider.get_tracer(_TRACER)
 
     def shutdown(self) -> None:
         self.provider.shutdown()
@@ -62,8 +65,7 @@ def configure_traces(service: str, settings: TelemetrySettings) -> Tracing:
 
 
 def _tracer() -> trace.Tracer:
-    provider = Tracing.current.provider if Tracing.current is not None else trace.get_tracer_provider()
-    return provider.get_tracer("switchboard")
+    return Tracing.current.tracer if Tracing.current is not None else trace.get_tracer(_TRACER)
 
 
 def context_headers() -> dict[str, str]:
@@ -81,25 +83,23 @@ def trace_ids() -> dict[str, str]:
     return {"trace_id": f"{context.trace_id:032x}", "span_id": f"{context.span_id:016x}"}
 
 
-@contextmanager
-def span(name: str, *, kind: SpanKind = SpanKind.INTERNAL, attributes: Attributes | None = None) -> Iterator[Span]:
+def span(
+    name: str, *, kind: SpanKind = SpanKind.INTERNAL, attributes: Attributes | None = None
+) -> AbstractContextManager[Span]:
     """A span under the current one. ``name`` is one of a few; ids and no content go into ``attributes``."""
-    with _record(name, None, kind, attributes) as current:
-        yield current
+    return _record(name, None, kind, attributes)
 
 
-@contextmanager
 def remote_span(
     name: str,
     headers: Mapping[str, str],
     *,
     kind: SpanKind = SpanKind.CONSUMER,
     attributes: Attributes | None = None,
-) -> Iterator[Span]:
+) -> AbstractContextManager[Span]:
     """A span under the one that sent ``headers``; a new trace when they carry none, or one that can't be read."""
     carrier = {key.lower(): value for key, value in headers.items() if key.lower() in _HEADERS}
-    with _record(name, carrier, kind, attributes) as current:
-        yield current
+    return _record(name, carrier, kind, attributes)
 
 
 @contextmanager
@@ -107,17 +107,19 @@ def _record(
     name: str, carrier: Mapping[str, str] | None, kind: SpanKind, attributes: Attributes | None
 ) -> Iterator[Span]:
     parent = None if carrier is None else _PROPAGATOR.extract(dict(carrier))
-    # The message of an exception may be content, so the span gets its type only.
-    with _tracer().start_as_current_span(
-        name, parent, kind, dict(attributes or {}), record_exception=False, set_status_on_exception=False
-    ) as current:
-        try:
-            yield current
-        except BaseException as error:
-            current.set_attribute("error.type", type(error).__qualname__)
-            if isinstance(error, Exception):
-                current.set_status(Status(StatusCode.ERROR))
-            raise
+    current = _tracer().start_span(name, parent, kind, attributes)
+    held = attach(trace.set_span_in_context(current))
+    try:
+        yield current
+    except BaseException as error:
+        # The message of an exception may be content, so the span gets its type only.
+        current.set_attribute("error.type", type(error).__qualname__)
+        if isinstance(error, Exception):
+            current.set_status(Status(StatusCode.ERROR))
+        raise
+    finally:
+        detach(held)
+        current.end()
 
 
 class Redacted(SpanExporter):
