@@ -35,7 +35,7 @@ from switchboard.sealed import Sealed
 
 from bench.frame.command import Options, Start, finish, run
 from bench.frame.ground import Ground, ground
-from bench.frame.interleave import LATENCY, Against, interleave, one_by_one
+from bench.frame.interleave import LATENCY, Against, Side, interleave, one_by_one
 from bench.frame.results import Goal
 from bench.frame.statistics import figure
 from bench.library import Library, Words, fill
@@ -132,57 +132,58 @@ async def prepare(servers: Ground, options: Options, tenants: int, chunks: int) 
     return Searches(await servers.bus(Service.VOICE_AGENT), library, asked)
 
 
+async def sides_of(servers: Ground, searches: Searches) -> tuple[Side, Side, Side, Connection]:
+    """Ours, the peer, the floor, and the floor's connection."""
+    own, bare = await servers.postgres("rag_svc"), await servers.postgres()
+    for connection in (own, bare):
+        await register_vector(connection)
+
+    async def by_hand() -> float:
+        one = searches.next()
+        began = time.perf_counter()
+        rows = await bare.fetch(BY_HAND, one.tenant, Vector(one.vector), LIMIT)
+        seconds = time.perf_counter() - began
+        if [row["id"] for row in rows] != searches.library.nearest(one.tenant, one.vector, LIMIT):
+            raise AssertionError("the bare query found something else than brute force")
+        return seconds
+
+    async def statements() -> float:
+        one = searches.next()
+        began = time.perf_counter()
+        await by_statements(own, one)
+        return time.perf_counter() - began
+
+    postgres, rag = servers.pid("postgres"), servers.pid("rag-svc")
+    return (
+        one_by_one(OURS, "ours", searches.ours, [*postgres, *rag]),
+        one_by_one(BARE, "peer", by_hand, postgres),
+        one_by_one(STATEMENTS, "floor", statements, postgres),
+        own,
+    )
+
+
 async def measure(options: Options, start: Start) -> int:
     tenants, chunks = (3, 200) if options.quick else (100, 2000)
     units, blocks = (10, 2) if options.quick else (100, 10)
     async with ground("rag-svc") as servers:
         searches = await prepare(servers, options, tenants, chunks)
-        own, bare = await servers.postgres("rag_svc"), await servers.postgres()
-        for connection in (own, bare):
-            await register_vector(connection)
-
-        async def by_hand() -> float:
-            one = searches.next()
-            began = time.perf_counter()
-            rows = await bare.fetch(BY_HAND, one.tenant, Vector(one.vector), LIMIT)
-            seconds = time.perf_counter() - began
-            if [row["id"] for row in rows] != searches.library.nearest(one.tenant, one.vector, LIMIT):
-                raise AssertionError("the bare query found something else than brute force")
-            return seconds
-
-        async def statements() -> float:
-            one = searches.next()
-            began = time.perf_counter()
-            await by_statements(own, one)
-            return time.perf_counter() - began
-
+        *sides, own = await sides_of(servers, searches)
         recall, same = await exactness(searches, own, 10 if options.quick else 100)
         if same < 1:
             raise AssertionError(f"only {same:.0%} of the replies are what the statements give")
-        postgres, rag = servers.pid("postgres"), servers.pid("rag-svc")
-        sides = [
-            one_by_one(OURS, "ours", searches.ours, [*postgres, *rag]),
-            one_by_one(BARE, "peer", by_hand, postgres),
-            one_by_one(STATEMENTS, "floor", statements, postgres),
-        ]
         trial = await interleave(sides, units=units, blocks=blocks, warmup=units)
-        embed = list(searches.embed_ms)
+        embed_ms = list(searches.embed_ms)
         three = [await timed(searches) for _ in range(units)]
     claims = [Against(BARE, LATENCY, GOAL), Against(STATEMENTS, LATENCY)]
-    embedding = "embedding of the question (MiniLM on one core, within rag-svc)"
-    three_title = "search with three readings of the question, without embedding"
     goal = Goal(of="p95", limit=GOAL_P95_MS)
+    measured = (
+        ("search over the bus, without embedding", trial.seconds(OURS), 1000, goal),
+        ("embedding of the question (MiniLM on one core, within rag-svc)", embed_ms, 1, None),
+        ("search with three readings of the question, without embedding", three, 1000, None),
+    )
     figures = [
-        figure(
-            "search over the bus, without embedding",
-            "ms",
-            trial.seconds(OURS),
-            factor=1000,
-            goal=goal,
-            seed=options.seed,
-        ),
-        figure(embedding, "ms", embed, seed=options.seed),
-        figure(three_title, "ms", three, factor=1000, seed=options.seed),
+        figure(title, "ms", values, factor=factor, goal=limit, seed=options.seed)
+        for title, values, factor, limit in measured
     ]
     notes = [
         f"{tenants} tenants with {chunks} chunks each; a search goes to one drawn at random.",
