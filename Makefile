@@ -2,7 +2,7 @@
 # Every target first runs the set-up, which takes no time when there is nothing to do.
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: contracts images bench-offline-stt bench-offline-answers bench-guard bench-page help setup test-setup demo up down status logs call test lint types unit integration e2e prove mutants lock
+.PHONY: contracts images bench-offline-stt bench-offline-answers bench-bus bench-retrieval bench-admission bench-gateway bench-guard bench-page help setup test-setup demo up down status logs call test lint types unit integration e2e prove mutants lock
 
 python := .venv/bin/python
 fleet := $(python) -m fleet
@@ -85,10 +85,25 @@ bench-offline-stt: setup ## word error rate of the offline ear, on clinics that 
 bench-offline-answers: setup ## what the offline pipeline answers rightly, wrongly and invents (QUICK=1: a minute)
 	@$(python) -m bench.offline_answers $(if $(QUICK),--quick) $(if $(SEED),--seed $(SEED))
 
-bench-guard: setup ## does anything of ours cost over 1.3 x the CPU of the accepted figures? (BENCH="bus gateway": these only)
+# ACCEPT=1 keeps the figures as the accepted ones; then `make bench-page`.
+speed := $(if $(QUICK),--quick) $(if $(SEED),--seed $(SEED)) $(if $(ACCEPT),--accept)
+
+bench-bus: test-setup ## requests over the bus against bare nats-py; facts and configurations until they show (QUICK=1, ACCEPT=1)
+	@$(python) -m bench.bus $(speed)
+
+bench-retrieval: test-setup ## searches through rag-svc against a bare query on the same tables (QUICK=1, ACCEPT=1)
+	@$(python) -m bench.retrieval $(speed)
+
+bench-admission: test-setup ## decisions about calls with 10,000 tenants: time, memory, cold start (QUICK=1, ACCEPT=1)
+	@$(python) -m bench.admission $(speed)
+
+bench-gateway: test-setup ## CPU of an authenticated request against bare routes (QUICK=1, ACCEPT=1)
+	@$(python) -m bench.gateway $(speed)
+
+bench-guard: test-setup ## does anything of ours cost over 1.3 x the CPU of the accepted figures? (BENCH="bus gateway": these only)
 	@$(python) -m bench.frame.guard $(BENCH)
 
-bench-page: setup ## write the accepted figures and their charts into docs/benchmarks.md
+bench-page: test-setup ## write the accepted figures and their charts into docs/benchmarks.md
 	@$(python) -m bench.frame.publish
 
 contracts: setup ## write the golden schemas and docs/asyncapi.json; refuses a change that breaks somebody (READERS_FIRST=calls.ended/1)
