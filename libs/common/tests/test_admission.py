@@ -155,6 +155,23 @@ async def test_an_older_snapshot_never_replaces_a_newer_one_and_a_bad_one_none()
     assert not book.match("+15550001111", "platform", None).known
 
 
+async def test_few_snapshots_are_kept_as_objects_and_every_one_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("switchboard.snapshot.OPEN", 2)
+    book = SnapshotBook(_NoBucket(), _NoBlobs())
+    bindings = [NumberBinding(number=f"+1555000111{at}") for at in range(5)]
+    made = [snapshot(tenant_id=uuid.uuid4(), version=1, numbers=(binding,)) for binding in bindings]
+    for one in made:
+        await book.apply(one.tenant_id.hex, one.model_dump_json().encode())
+    for _ in range(2):
+        assert [book.match(binding.number, "platform", None).snapshot for binding in bindings] == made
+        assert len(book._open) == 2
+    # A newer version takes the place of one that is ready to be looked at.
+    newer = made[4].model_copy(update={"version": 2, "numbers": ()})
+    await book.apply(newer.tenant_id.hex, newer.model_dump_json().encode())
+    assert book.get(newer.tenant_id) == newer
+    assert not book.match(bindings[4].number, "platform", None).known
+
+
 async def test_a_version_that_was_heard_of_elsewhere_is_waited_for() -> None:
     book = SnapshotBook(_NoBucket(), _NoBlobs())
     tenant = uuid.uuid4()
