@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
-from typing import TypeVar
+from typing import Any, TypeVar
 from uuid import UUID
 
 from switchboard.bus import Bus
@@ -16,6 +16,8 @@ from switchboard.contracts.calls import (
     PREVIEW,
     AdmitReply,
     AdmitRequest,
+    CallEnded,
+    EndReason,
     GetCall,
     PreviewRequest,
     SipFacts,
@@ -47,6 +49,7 @@ ReplyT = TypeVar("ReplyT", bound=Contract)
 NUMBER = "+15550100001"
 FIRST_OPENED = datetime.min.time()
 PATIENCE_S = 10.0
+TURNS_A_CALL = 10
 
 
 async def figures(options: Options) -> list[Figure]:
@@ -62,6 +65,10 @@ async def figures(options: Options) -> list[Figure]:
         ("configuration: publish until decisions about calls go by it", held),
     )
     return [figure(title, "ms", seconds, factor=1000, seed=options.seed) for title, seconds in measured]
+
+
+def room(number: int) -> str:
+    return f"RM_bench{number:06d}"
 
 
 class Clinic:
@@ -94,20 +101,33 @@ class Clinic:
         return await self._gateway.request(spec, body, tenant_id=self._tenant, actor=self._owner)
 
     async def facts(self, count: int) -> tuple[list[float], list[float]]:
-        """Seconds of ``count`` turns of one call: until stored by the broker, until in the record."""
-        call = await self._admitted()
-        stored, shown = [], []
-        for seq in range(1, count + 1):
-            fact = TurnRecorded(
-                tenant_id=self._tenant, call_id=call.call_id, epoch=call.epoch, seq=seq, at=datetime.now(UTC), turn=seq,
-                kind="answered", agent_said=Sealed("It is 95 dollars."), agent_heard=Sealed("It is 95 dollars."),
+        """Seconds of ``count`` turns, ten a call: until stored by the broker, until in the record."""
+        stored: list[float] = []
+        shown: list[float] = []
+        while len(shown) < count:
+            call = await self._admitted(len(shown))
+            for seq in range(1, TURNS_A_CALL + 1):
+                fact = TurnRecorded(
+                    **self._about(call, seq), turn=seq, kind="answered", agent_said=Sealed("It is 95 dollars."),
+                    agent_heard=Sealed("It is 95 dollars."),
+                )  # fmt: skip
+                began = time.perf_counter()
+                await self._agent.publish_fact(fact)
+                stored.append(time.perf_counter() - began)
+                await self._until(lambda turns=seq: self._has_turns(call.call_id, turns))  # type: ignore[misc]  # noqa: B023
+                shown.append(time.perf_counter() - began)
+            ended = CallEnded(
+                **self._about(call, TURNS_A_CALL + 1), room_sid=room(len(shown) - TURNS_A_CALL),
+                reason=EndReason.CALLER_HUNG_UP,
             )  # fmt: skip
-            began = time.perf_counter()
-            await self._agent.publish_fact(fact)
-            stored.append(time.perf_counter() - began)
-            await self._until(lambda turns=seq: self._has_turns(call.call_id, turns))  # type: ignore[misc]
-            shown.append(time.perf_counter() - began)
+            await self._agent.publish_fact(ended)
         return stored, shown
+
+    def _about(self, call: AdmitReply, seq: int) -> dict[str, Any]:
+        """What every fact of a call says."""
+        return {
+            "tenant_id": self._tenant, "call_id": call.call_id, "epoch": call.epoch, "seq": seq, "at": datetime.now(UTC),
+        }  # fmt: skip
 
     async def configurations(self, count: int) -> tuple[list[float], list[float]]:
         """Seconds of ``count`` publications: until the request is answered, until decisions name the version."""
@@ -120,10 +140,10 @@ class Clinic:
             held.append(time.perf_counter() - began)
         return committed, held
 
-    async def _admitted(self) -> AdmitReply:
+    async def _admitted(self, number: int) -> AdmitReply:
         sip = SipFacts(sip_call_id="bench", dialled=Sealed(NUMBER), trunk="platform", caller=Sealed("+15550100002"))
         request = AdmitRequest(
-            room_sid="RM_bench0001", room_name=Sealed("call-bench"), sip=sip, job_id="AJ_bench", at=datetime.now(UTC)
+            room_sid=room(number), room_name=Sealed("call-bench"), sip=sip, job_id="AJ_bench", at=datetime.now(UTC)
         )
         return await self._agent.request(ADMIT, request, tenant_id=None)
 
