@@ -1,4 +1,4 @@
-"""The caller's place in a room, when the server isn't one."""
+"""The caller's place in a room: when the server isn't one, when the way there broke, when audio comes at once."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ import contextlib
 import secrets
 from urllib.parse import urlsplit
 
+import numpy as np
 import pytest
 from fleet.servers import LiveKitServer
+from livekit import rtc
 from sip_node.dispatch import Dispatch, DispatchResult
 from sip_node.room import Credentials, RoomError, RoomLeg, join_token
 from sip_node.rtp.stream import Mixer
@@ -97,3 +99,31 @@ async def test_who_joins_anew_hears_a_track_that_was_there_before(livekit_server
         if agent is not None:
             await agent.leave()
         await gate.shut()
+
+
+async def test_a_second_of_audio_at_once_is_captured_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A source without a queue takes 10 ms at a time and nothing else; of more than a second the oldest is lost."""
+    captured: list[int] = []
+    full = asyncio.Event()
+
+    class Source(rtc.AudioSource):
+        async def capture_frame(self, frame: rtc.AudioFrame) -> None:
+            await super().capture_frame(frame)
+            captured.extend(np.frombuffer(frame.data, dtype=np.int16).tolist())
+            if captured[-1] == 8800:
+                full.set()
+
+    monkeypatch.setattr("sip_node.room.rtc.AudioSource", Source)
+    leg = RoomLeg(Mixer(), lambda _: None)
+    said = np.arange(1, 8821, dtype=np.int16)
+    for start in range(0, len(said), 150):
+        leg.push(said[start : start + 150])
+    pump = asyncio.create_task(leg._pump())
+    try:
+        await asyncio.wait_for(full.wait(), 5)
+        assert captured == said[800:8800].tolist()  # the last 20 samples are not 10 ms yet
+        with pytest.raises(Exception, match="requires 10ms frames"):
+            await leg._source.capture_frame(rtc.AudioFrame.create(8000, 1, 160))
+    finally:
+        pump.cancel()
+        await leg.leave()

@@ -122,7 +122,7 @@ class InboundCall(CallLeg):
         except SdpError as error:
             reason = "SRTP needs livekit-sip" if error.code == 488 else ""
             raise Refusal(error.code, reason, str(error)) from error
-        stream = MediaStream(rtp, offer, self._services.rng, self._on_frame, self._on_digit, self._mixer)
+        stream = MediaStream(rtp, offer, self._services.rng, self._on_audio, self._on_digit, self._mixer)
         self._stream = stream
         self.dialog.answer_sdp = build_answer(offer, self._services.media_ip, rtp.port)
         self._services.clock.add(stream)

@@ -181,9 +181,9 @@ class CallLeg:
                 return
             await first_set({"changed": self._watch_changed}, min(remaining, general_s))
 
-    def _on_frame(self, frame: Any) -> None:
+    def _on_audio(self, samples: Any) -> None:
         if self._room is not None and self._bridged:
-            self._room.push(frame)
+            self._room.push(samples)
 
     def _on_digit(self, event: Any) -> None:
         if self._room is not None and self._bridged:

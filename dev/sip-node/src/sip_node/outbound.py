@@ -184,7 +184,7 @@ class OutboundCall(CallLeg):
             raise ServiceError("failed_precondition", str(error)) from error
         services = self._services
         self._stream = stream = MediaStream(
-            self._rtp, answer, services.rng, self._on_frame, self._on_digit, self._mixer
+            self._rtp, answer, services.rng, self._on_audio, self._on_digit, self._mixer
         )
         self.dialog.answer_sdp = build_answer(answer, services.media_ip, self._rtp.port)
         self._record.info.audio_codec = answer.codec

@@ -16,16 +16,15 @@ from livekit import api, rtc
 
 from sip_node.attributes import CALL_STATUS
 from sip_node.dispatch import Dispatch
-from sip_node.rtp.g711 import Samples
-from sip_node.rtp.jitter import FRAME
+from sip_node.rtp.g711 import FRAME, Samples
 from sip_node.rtp.packet import DtmfEvent
 from sip_node.rtp.stream import Mixer
 
 log = structlog.get_logger()
 
 RATE: Final = 8000
-_QUEUE_MS: Final = 100
-_FRAMES_WAITING: Final = 5
+_CAPTURED: Final = 80  # samples in 10 ms: what a source without a queue takes at a time
+_MOST_WAITING: Final = 100  # of those: a second
 _JOIN_S: Final = 15.0  # a server that takes the connection and says nothing must not keep a caller ringing for ever
 _VISIBLE_S: Final = 3.0
 _POLL_S: Final = 0.01
@@ -86,8 +85,11 @@ class RoomLeg:
         self.close_reason = 0
         self._mixer, self._on_digits = mixer, on_digits
         self._room = rtc.Room()
-        self._source = rtc.AudioSource(RATE, 1, queue_size_ms=_QUEUE_MS)
-        self._frames: asyncio.Queue[Samples] = asyncio.Queue(_FRAMES_WAITING)
+        # Without a queue what comes late goes out late, at once, and the listeners' jitter buffers make up for it. With
+        # one the source plays silence meanwhile, and the delay stays.
+        self._source = rtc.AudioSource(RATE, 1, queue_size_ms=0)
+        self._pieces: asyncio.Queue[Samples] = asyncio.Queue(_MOST_WAITING)
+        self._rest: Samples = np.zeros(0, dtype=np.int16)
         self._tasks: set[asyncio.Task[None]] = set()
         self._readers: dict[str, asyncio.Task[None]] = {}
         self._subscribing = False
@@ -176,11 +178,15 @@ class RoomLeg:
             for publication in tuple(participant.track_publications.values()):
                 self._on_track_published(publication, participant)
 
-    def push(self, frame: Samples) -> None:
-        """20 ms of the caller's audio. When the room falls behind, the oldest frame is dropped."""
-        if self._frames.full():
-            self._frames.get_nowait()
-        self._frames.put_nowait(frame)
+    def push(self, samples: Samples) -> None:
+        """Any number of samples of the caller's audio. Behind by more than a second, the room loses the oldest."""
+        samples = np.concatenate((self._rest, samples))
+        whole = len(samples) - len(samples) % _CAPTURED
+        self._rest = samples[whole:]
+        for start in range(0, whole, _CAPTURED):
+            if self._pieces.full():
+                self._pieces.get_nowait()
+            self._pieces.put_nowait(samples[start : start + _CAPTURED])
 
     def send_digit(self, event: DtmfEvent) -> None:
         """A key the caller pressed, to everybody in the room."""
@@ -276,7 +282,7 @@ class RoomLeg:
 
     async def _pump(self) -> None:
         while True:
-            samples = await self._frames.get()
+            samples = await self._pieces.get()
             frame = rtc.AudioFrame(samples.tobytes(), RATE, 1, len(samples))
             try:
                 await self._source.capture_frame(frame)

@@ -1,1 +1,1 @@
-"""G.711 over RTP at 20 ms: tables, packets, jitter buffer, sockets and the clock that paces them."""
+"""G.711 over RTP at 20 ms: tables, packets, timeline, sockets and the clock that paces them."""

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 Samples = npt.NDArray[np.int16]
+FRAME: Final = 160  # samples in 20 ms
 
 
 def _ulaw_to_linear(code: int) -> int:

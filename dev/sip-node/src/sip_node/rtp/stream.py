@@ -10,15 +10,17 @@ from typing import Final
 
 import numpy as np
 
-from sip_node.rtp.g711 import CODECS, Samples
-from sip_node.rtp.jitter import FRAME, JitterBuffer
+from sip_node.rtp.g711 import CODECS, FRAME, Samples
 from sip_node.rtp.packet import DIGITS, DtmfEvent, RtpPacket, unpack, unpack_event
 from sip_node.rtp.ports import RtpSocket
+from sip_node.rtp.timeline import Timeline
 from sip_node.sip.message import Address
 from sip_node.sip.sdp import Offer
 
 _PRIME: Final = 2
-_MAX_QUEUED: Final = 6
+_IN_TIME: Final = 3
+_MAX_QUEUED: Final = 12
+_QUIET: Final = 100  # of 32767: a pause between words
 _EVENT_FRAMES: Final = 12  # 240 ms of a key, then as long a pause
 _MAX_DIGITS: Final = 64
 _PAUSE: Final = "w"
@@ -26,14 +28,15 @@ _PAUSE_FRAMES: Final = 25  # 0.5 s
 
 
 class Mixer:
-    """Sums the tracks of a room into one stream, each through a queue that starts playing at 2 frames and holds 6."""
+    """Sums the tracks of a room into one stream, each through a queue that starts playing at 2 frames. A queue of more
+    than 3 is late and catches up where the speaker pauses; beyond 12 the oldest frame is dropped."""
 
     def __init__(self) -> None:
         self._queues: dict[str, deque[Samples]] = {}
         self._playing: set[str] = set()
 
     def add(self, track: str, frame: Samples) -> None:
-        """One frame of 160 samples; beyond six the oldest is dropped."""
+        """One frame of 160 samples."""
         queue = self._queues.setdefault(track, deque(maxlen=_MAX_QUEUED))
         queue.append(frame)
         if len(queue) >= _PRIME:
@@ -48,6 +51,8 @@ class Mixer:
         due = []
         for track in tuple(self._playing):
             queue = self._queues[track]
+            while len(queue) > _IN_TIME and _is_quiet(queue[0]):
+                queue.popleft()
             if queue:
                 due.append(queue.popleft())
             else:
@@ -62,17 +67,21 @@ class Mixer:
         return np.clip(total, -32767, 32767).astype(np.int16)
 
 
+def _is_quiet(frame: Samples) -> bool:
+    return bool(frame.max() < _QUIET and frame.min() > -_QUIET)
+
+
 class MediaStream:
-    """Reads and writes one call's RTP. `on_frame` gets the caller's audio (160 samples every 20 ms, from the first
-    packet on), `on_digit` each key once; `send` is off until `enable_output`. While `instead` is set, the far side hears
-    the frames it gives (None: silence) and not the room."""
+    """Reads and writes one call's RTP. `on_audio` gets the caller's audio as it comes (any number of samples), `on_digit`
+    each key once; `send` is off until `enable_output`. While `instead` is set, the far side hears the frames it gives
+    (None: silence) and not the room."""
 
     def __init__(
         self,
         rtp: RtpSocket,
         offer: Offer,
         rng: random.Random,
-        on_frame: Callable[[Samples], None],
+        on_audio: Callable[[Samples], None],
         on_digit: Callable[[DtmfEvent], None],
         mixer: Mixer | None = None,
     ) -> None:
@@ -83,9 +92,9 @@ class MediaStream:
         self.last_packet: float | None = None
         self.packets_in = 0
         self.packets_out = 0
-        self.jitter = JitterBuffer()
+        self._timeline = Timeline()
         self._rtp, self._offer = rtp, offer
-        self._on_frame, self._on_digit = on_frame, on_digit
+        self._on_audio, self._on_digit = on_audio, on_digit
         self._codec = CODECS[offer.codec]
         self._described: Address = offer.remote
         self._destination: Address = offer.remote
@@ -121,9 +130,8 @@ class MediaStream:
             self.digits_played.set()
 
     def tick(self) -> None:
-        """Every 20 ms: one frame to the room, one packet to the caller."""
-        if self.jitter.started:
-            self._on_frame(self.jitter.get())
+        """Every 20 ms: one packet to the caller; silence to the room while the caller sends nothing."""
+        self._pass_on(self._timeline.tick())
         if not self._sending:
             return
         if self._digits:
@@ -174,9 +182,13 @@ class MediaStream:
         self.last_packet = self._loop.time()
         self.first_packet.set()
         if packet.payload_type == self._offer.payload_type:
-            self.jitter.put(packet.timestamp, self._codec.decode(packet.payload))
+            self._pass_on(self._timeline.put(packet.timestamp, self._codec.decode(packet.payload)))
         elif packet.payload_type == self._offer.dtmf_type:
             self._event(packet)
+
+    def _pass_on(self, samples: Samples) -> None:
+        if len(samples):
+            self._on_audio(samples)
 
     def _event(self, packet: RtpPacket) -> None:
         # All packets of one key share its timestamp, so the first one reports it and the rest are repetitions.

@@ -6,8 +6,7 @@ from typing import Final
 
 import numpy as np
 
-from sip_node.rtp.g711 import Samples
-from sip_node.rtp.jitter import FRAME
+from sip_node.rtp.g711 import FRAME, Samples
 
 _RATE: Final = 8000
 _HERTZ: Final = 425
