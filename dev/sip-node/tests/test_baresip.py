@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+import os
 from pathlib import Path
 
 import numpy as np
 import pytest
+from fleet.servers import LiveKitServer
 from sip_node.testing.baresip import BaresipPorts, call_once, read_wave
 from sip_node.testing.bridge import Bridge, OpenLine
-from sip_node.testing.media import Samples, likeness, resample, tone, tone_share
+from sip_node.testing.likeness import likeness
+from sip_node.testing.media import Samples, resample, tone, tone_share
+from sip_node.testing.starved import CpuWait
 
 pytestmark = pytest.mark.integration
 
-CALLS = 3
 SENTENCE = (
     "Good morning, this is the dental clinic. A cleaning costs eighty five dollars. Would you like an appointment?"
 )
@@ -45,21 +47,17 @@ async def test_baresip_hears_the_room_and_is_heard(bridge: Bridge, open_line: Op
     assert tone_share(agent.heard[-24000:-8000], 440) > 0.5
 
 
-@dataclass(frozen=True)
-class Speech:
-    """One call with the same sentence both ways: median correlation and silent segments, as ``likeness`` has them."""
+async def test_speech_survives_both_ways(
+    bridge: Bridge, livekit_server: LiveKitServer, open_line: OpenLine, tmp_path: Path
+) -> None:
+    """The same sentence both ways in one call: every part is there, whole, in time, as far as the machine lets it.
 
-    to_caller: tuple[float, int]
-    to_room: tuple[float, int]
-
-    @property
-    def survived(self) -> bool:
-        return min(self.to_caller[0], self.to_room[0]) > 0.8 and self.to_caller[1] + self.to_room[1] <= 2
-
-
-async def speech_call(bridge: Bridge, open_line: OpenLine, folder: Path) -> Speech:
+    Where programs on the way wait for a CPU, speech is late, jitter buffers stretch and cut it, and some of it is lost,
+    with livekit-sip as with the node. So the limits grow with how many threads of the bridge, the server and this process
+    were ready and waited, as the kernel counts.
+    """
     line = await open_line(bridge)
-    samples, rate = await spoken(SENTENCE, folder / "sentence.wav")
+    samples, rate = await spoken(SENTENCE, tmp_path / "sentence.wav")
     said = resample(samples, rate, 8000)
     agent = await line.agent()
     await agent.say(samples, rate)
@@ -67,21 +65,16 @@ async def speech_call(bridge: Bridge, open_line: OpenLine, folder: Path) -> Spee
     rtp = bridge.host.ports.block(20)
     ports = BaresipPorts(bridge.host.ports.one(), bridge.host.ports.one(), (rtp.start, rtp.stop - 1))
     target = f"sip:{line.number}@{bridge.sip[0]}:{bridge.sip[1]}"
-    heard = await call_once(folder / "baresip", ports, target, speech, seconds=10)
+    of = bridge.host.supervisor.pid_of
+    waiting = CpuWait((of(bridge.name), of(livekit_server.spec.name), os.getpid()))
+    heard = await call_once(tmp_path / "baresip", ports, target, speech, seconds=10)
     await agent.see("left")
-    return Speech(likeness(said, heard), likeness(said, agent.heard))
-
-
-async def test_speech_survives_both_ways(bridge: Bridge, open_line: OpenLine, tmp_path: Path) -> None:
-    """Median correlation of voiced 100 ms segments: livekit-sip 1.10.0 and node, both ways, well above 0.8; none silent.
-
-    The best of three calls. In whole runs of the suite a single call has failed (medians of 0.34 to 0.40) that passes
-    when run alone; why is not known. So this tells a node that always spoils speech, not one that does so now and then.
-    """
-    calls: list[Speech] = []
-    while len(calls) < CALLS and not (calls and calls[-1].survived):
-        folder = tmp_path / str(len(calls))
-        folder.mkdir()
-        calls.append(await speech_call(bridge, open_line, folder))
-        print(calls[-1])
-    assert calls[-1].survived, calls
+    threads = waiting.threads()
+    ways = {"room -> caller": likeness(said, heard), "caller -> room": likeness(said, agent.heard)}
+    print(f"{ways}; threads that waited for a CPU: {threads:.2f}")
+    for way, found in ways.items():
+        # The last limits are where another sentence would be.
+        assert found.correlation > max(0.6, 0.9 - 0.1 * threads), (way, found, threads)
+        assert found.lost <= min(found.segments / 2, 4 + 8 * threads), (way, found, threads)
+        assert found.missing_ms <= 60 + 100 * threads, (way, found, threads)
+        assert found.moved_ms <= 100 + 300 * threads, (way, found, threads)

@@ -49,30 +49,6 @@ def resample(samples: Samples, rate: int, wanted: int) -> Samples:
     return np.clip(result, -32767, 32767).astype(np.int16)
 
 
-def likeness(said: Samples, heard: Samples, segment: int = 800, slack: int = 1600) -> tuple[float, int]:
-    """Median correlation of the voiced 100 ms segments of `said` with `heard` (both at 8 kHz), and how many of them
-    are silent in `heard`. The two are aligned as a whole, then each segment within 200 ms: a jitter buffer stretches
-    and cuts pauses when the machine is busy. Another sentence has 0.35, the same one backwards 0.23."""
-    size = 1 << (len(said) + len(heard)).bit_length()
-    a, b = said.astype(np.float64), heard.astype(np.float64)
-    cross = np.fft.irfft(np.fft.rfft(b, size) * np.conj(np.fft.rfft(a, size)), size)
-    shift = int(np.argmax(cross))
-    shift = shift if shift < size // 2 else shift - size
-    loud = np.sqrt(np.mean(a**2)) / 2
-    values, silent = [], 0
-    for start in range(0, len(a) - segment, segment):
-        piece = a[start : start + segment]
-        at = start + shift
-        if np.sqrt(np.mean(piece**2)) < loud or at < 0 or at + segment > len(b):
-            continue
-        silent += bool(np.sqrt(np.mean(b[max(0, at - 160) : at + segment + 160] ** 2)) < loud / 20)
-        window = b[max(0, at - slack) : at + segment + slack]
-        candidates = np.lib.stride_tricks.sliding_window_view(window, segment)
-        norms = np.linalg.norm(candidates, axis=1) * np.linalg.norm(piece) + 1e-9
-        values.append(float(np.max(candidates @ piece / norms)))
-    return (float(np.median(values)) if values else 0.0), silent
-
-
 def mulaw(samples: Samples) -> bytes:
     """G.711 mu-law by the formula, independent of the node's tables."""
     x = np.clip(samples.astype(np.int32), -32635, 32635)
