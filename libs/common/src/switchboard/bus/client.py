@@ -15,7 +15,7 @@ from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 from opentelemetry.trace import SpanKind
 
-from switchboard import subjects
+from switchboard import subjects, tasks
 from switchboard.bus import deadletters, metrics, rpc
 from switchboard.bus.connection import LateClient, establish, flush
 from switchboard.bus.consumer import IN_HAND, ConsumerLoop
@@ -366,7 +366,5 @@ class Bus:
         try:
             await self.stop_intake()
         finally:
-            if self._making is not None and not self._making.done():
-                self._making.cancel()
-                await asyncio.wait({self._making})
+            await tasks.end(self._making)
             await self._client.close()

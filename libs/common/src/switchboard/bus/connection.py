@@ -11,6 +11,7 @@ from nats.aio.client import Client
 from nats.errors import ConnectionClosedError, Error, NoServersError
 from prometheus_client import Counter
 
+from switchboard import tasks
 from switchboard.errors import Unavailable
 from switchboard.settings import NatsSettings
 
@@ -53,6 +54,12 @@ class LateClient(Client):
     async def subscribe(self, *args: Any, **kwargs: Any) -> Any:
         self._need_connection()
         return await super().subscribe(*args, **kwargs)
+
+    async def close(self) -> None:
+        # Its task that connects anew can outlive being cancelled, and would keep the process from ending.
+        reconnecting = self._reconnection_task
+        await super().close()
+        await tasks.end(reconnecting)
 
 
 async def connect(settings: NatsSettings, *, name: str, inbox: str) -> Client:

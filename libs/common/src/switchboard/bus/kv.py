@@ -100,7 +100,11 @@ class Bucket:
                 await asyncio.sleep(RETRY_SECONDS)
 
     async def _follow(self, watcher: KeyValue.KeyWatcher, on_entry: OnEntry, on_caught_up: Callable[[], None]) -> None:
+        task = asyncio.current_task()
         while not self._again.is_set():
+            if task is not None and task.cancelling():
+                # nats-py waits with asyncio.wait_for, which in Python 3.11 swallows a cancellation that meets an update.
+                raise asyncio.CancelledError
             try:
                 update = await watcher.updates(timeout=1.0)  # type: ignore[no-untyped-call]
             except (NatsTimeoutError, TimeoutError):

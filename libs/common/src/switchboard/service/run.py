@@ -19,6 +19,7 @@ from typing import Any, Generic, NoReturn, TypeVar
 import structlog
 import uvicorn
 
+from switchboard import tasks
 from switchboard.clock import Clock, SystemClock
 from switchboard.errors import Unavailable
 from switchboard.ids import Ids
@@ -241,9 +242,7 @@ async def _finish(service: Service[SettingsT], shell: Shell) -> None:
 
 async def _close(service: Service[SettingsT]) -> None:
     service.stop()
-    for task in service._tasks:
-        task.cancel()
-    await asyncio.gather(*service._tasks, return_exceptions=True)
+    await tasks.end(*service._tasks)
     try:
         async with asyncio.timeout(service.settings.http.drain_grace_s):
             await service._stack.aclose()
