@@ -151,3 +151,26 @@ def test_every_kind_of_fault_is_known() -> None:
 def test_an_unknown_field_is_refused() -> None:
     with pytest.raises(ValidationError, match="fautls"):
         Behaviour.model_validate({"fautls": []})
+
+
+async def test_making_the_first_chunk_is_a_part_of_its_latency(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a provider's latency nobody knows which part of it was work."""
+    behaviours = Behaviours()
+    behaviours.set("speech", Behaviour(latency=Latency(first_ms=100, chunk_ms=30)))
+    made = behaviours.begin("speech")
+    slept: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        slept.append(round(seconds, 3))
+
+    now = [10.0]
+    monkeypatch.setattr("emulators.behaviour._now", lambda: now[0])
+    monkeypatch.setattr(asyncio, "sleep", sleep)
+    made.asked()
+    now[0] = 10.06
+    made.asked()
+    await made.pause(first=True)
+    await made.pause(first=False)
+    now[0] = 11.0
+    await made.pause(first=True)
+    assert slept == [0.04, 0.03]

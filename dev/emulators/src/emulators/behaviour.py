@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections.abc import AsyncIterable, Callable
 from typing import Literal, Protocol, TypeVar, get_args
 
@@ -18,6 +19,8 @@ FACES: tuple[Face, ...] = get_args(Face)
 FaultKind = Literal["stall", "reset", "rate_limited", "error", "garbage", "half"]
 REFUSALS: frozenset[FaultKind] = frozenset({"rate_limited", "error"})
 _DEFAULT_AFTER: dict[FaultKind, int] = {"stall": 0, "reset": 1, "rate_limited": 0, "error": 0, "garbage": 1, "half": 1}
+
+_now = time.monotonic
 
 T_contra = TypeVar("T_contra", contravariant=True)
 T = TypeVar("T")
@@ -137,15 +140,23 @@ class Flow:
         self._latency = latency
         self._rng = rng
         self.fault = fault
+        self._asked_at: float | None = None
         self.over = asyncio.Event()
         """Set when nothing more will be sent: it was played to the end, or struck down, or stalled."""
+
+    def asked(self) -> None:
+        """The request is whole: what making the first chunk takes from now on is a part of its latency, not added to it."""
+        if self._asked_at is None:
+            self._asked_at = _now()
 
     async def pause(self, *, first: bool) -> None:
         """The time before a chunk."""
         base = self._latency.first_ms if first else self._latency.chunk_ms
-        wait = base + self._rng.uniform(0, self._latency.jitter_ms)
+        wait = (base + self._rng.uniform(0, self._latency.jitter_ms)) / 1000
+        if first and self._asked_at is not None:
+            wait -= _now() - self._asked_at
         if wait > 0:
-            await asyncio.sleep(wait / 1000)
+            await asyncio.sleep(wait)
 
     async def play(
         self, chunks: AsyncIterable[T], wire: Wire[T], *, waited_for: Callable[[T], bool] | None = None

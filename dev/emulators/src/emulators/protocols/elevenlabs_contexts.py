@@ -53,6 +53,7 @@ class Speaking:
 
     def _take(self) -> None:
         if self._buffer.strip():
+            self.flow.asked()
             self.texts.put_nowait(self._buffer)
         self._buffer = ""
 

@@ -58,6 +58,7 @@ class Chat:
             context.record.refused("chat", request.path, str(refusal))
             return refusal.response(self._request_id())
         flow = context.behaviours.begin("chat")
+        flow.asked()
         fields = asked.model_dump(mode="json", exclude_none=True)
         context.record.request("chat", request.path, fields, flow.fault.kind if flow.fault else None)
         if flow.fault is not None and flow.fault.kind in REFUSALS:
