@@ -89,3 +89,32 @@ async def test_a_whole_recording(speech_model: SpeechModel, question: Samples) -
     event = await ears.recognize(frames(question, 16_000))
     assert event.alternatives[0].text == ASKED
     await ears.aclose()
+
+
+async def test_who_goes_on_after_a_flush_is_heard(speech_model: SpeechModel, question: Samples) -> None:
+    """The detector has not said that the speech was over, so it won't say that it begins again."""
+    ears = OfflineSTT(model=speech_model, end_silence=30.0, manual_flush=True)
+    stream = ears.stream()
+    finals: list[str] = []
+    both = asyncio.Event()
+
+    async def read() -> None:
+        async for event in stream:
+            if event.type == Kind.FINAL_TRANSCRIPT:
+                finals.append(event.alternatives[0].text)
+                both.set()
+
+    reader = asyncio.create_task(read())
+    quiet = np.zeros(16_000 // 4, np.int16)
+    for _ in range(2):
+        both.clear()
+        for frame in frames(np.concatenate([question, quiet]), 16_000):
+            stream.push_frame(frame)
+        stream.flush()
+        for frame in frames(quiet, 16_000):
+            stream.push_frame(frame)
+        await asyncio.wait_for(both.wait(), 60)
+    assert finals == [ASKED, ASKED]
+    reader.cancel()
+    await stream.aclose()
+    await ears.aclose()

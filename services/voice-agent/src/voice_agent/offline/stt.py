@@ -27,6 +27,7 @@ from voice_agent.offline.sound import EAR_RATE
 _ENGLISH = LanguageCode("en")
 _INTERIM_EVERY = 0.25  # seconds of audio
 _VAD_WINDOW = 0.032  # seconds; the detector's step
+_ONSET_WINDOWS = 10  # of audio kept while nobody seems to speak after a flush: the beginning of what follows
 
 
 class OfflineSTT(stt.STT[str]):
@@ -152,6 +153,8 @@ class _Stream(stt.RecognizeStream):
         self._speaking = False
         self._pushed = 0.0
         self._flushes: deque[float] = deque()
+        self._flushed = False
+        self._quiet: deque[list[rtc.AudioFrame]] = deque(maxlen=_ONSET_WINDOWS)
 
     async def _run(self) -> None:
         try:
@@ -183,21 +186,34 @@ class _Stream(stt.RecognizeStream):
     async def _on_vad(self, ear: Ear, event: vad.VADEvent) -> None:
         flushed = event.type == vad.VADEventType.INFERENCE_DONE and self._reached_flush(event.timestamp)
         if event.type == vad.VADEventType.START_OF_SPEECH:
-            self._began = max(0.0, event.timestamp - event.speech_duration)
-            self._speaking, self._interim, self._since_interim = True, "", 0.0
-            self._event_ch.send_nowait(stt.SpeechEvent(type=stt.SpeechEventType.START_OF_SPEECH))
-            await self._guarded(ear, start=True)
-            await self._guarded(ear, frames=event.frames)
+            await self._begin(ear, max(0.0, event.timestamp - event.speech_duration), event.frames)
         elif event.type == vad.VADEventType.INFERENCE_DONE and self._speaking:
             await self._guarded(ear, frames=event.frames)
             self._since_interim += sum(frame.duration for frame in event.frames)
             if flushed:
+                self._flushed = True
+                self._quiet.clear()
                 await self._end(ear, event.timestamp)
             elif self._since_interim >= _INTERIM_EVERY:
                 self._since_interim = 0.0
                 await self._send_interim(ear, event.timestamp)
-        elif event.type == vad.VADEventType.END_OF_SPEECH and self._speaking:
-            await self._end(ear, event.timestamp - event.silence_duration)
+        elif event.type == vad.VADEventType.INFERENCE_DONE and self._flushed:
+            # A flush ended what was said, not the detector's stretch of speech: it won't say that somebody begins.
+            self._quiet.append(list(event.frames))
+            if event.raw_accumulated_speech > 0.0:
+                frames = [frame for window in self._quiet for frame in window]
+                await self._begin(ear, max(0.0, event.timestamp - len(self._quiet) * _VAD_WINDOW), frames)
+        elif event.type == vad.VADEventType.END_OF_SPEECH:
+            self._flushed = False
+            if self._speaking:
+                await self._end(ear, event.timestamp - event.silence_duration)
+
+    async def _begin(self, ear: Ear, began: float, frames: list[rtc.AudioFrame]) -> None:
+        self._began, self._flushed = began, False
+        self._speaking, self._interim, self._since_interim = True, "", 0.0
+        self._event_ch.send_nowait(stt.SpeechEvent(type=stt.SpeechEventType.START_OF_SPEECH))
+        await self._guarded(ear, start=True)
+        await self._guarded(ear, frames=frames)
 
     def _reached_flush(self, now: float) -> bool:
         reached = False
