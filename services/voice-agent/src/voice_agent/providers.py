@@ -67,11 +67,10 @@ class SpeechProviders:
 
         Returns at once: the ear gets ready while the call is answered and the greeting is spoken.
         """
-        model = asyncio.create_task(self._model(bus, snapshot), name="speech model")
-        ear = OfflineSTT(model=model)
         voice = VoiceSettings(voice=snapshot.agent.voice)
         chains = snapshot.agent.providers
         ears, voices = list(self._chosen("stt", chains.stt)), list(self._chosen("tts", chains.tts))
+        ear = OfflineSTT(model=asyncio.create_task(self._model(bus, snapshot), name="speech model"))
         if not ears and not voices:
             return Providers(stt=ear, tts=OfflineTTS(voice), vad=self._vad)
         return self._chained(ear, voice, ears, voices)
@@ -113,14 +112,17 @@ class SpeechProviders:
                     await chain.aclose()
             await wires.aclose()
 
+        speak_ahead = speaking.speak_ahead if isinstance(speaking, ChainedTTS) else None
         if hearing is None:
-            return Providers(stt=ear, tts=speaking, vad=self._vad, close=close)
+            return Providers(stt=ear, tts=speaking, vad=self._vad, speak_ahead=speak_ahead, close=close)
         return Providers(
             stt=hearing,
             tts=speaking,
             vad=self._vad,
             ear_faults=hearing.take_faults,
             no_words_after=CHAIN_PATIENCE,
+            speak_ahead=speak_ahead,
+            watch_pauses=hearing.watch_pauses,
             close=close,
         )
 

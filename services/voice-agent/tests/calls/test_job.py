@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import pytest
 from switchboard.bus import Bus
@@ -133,6 +133,7 @@ class FakeDriver:
     hangs = ""
     mute = False
     closed = 0
+    prepared: ClassVar[list[str]] = []
     saying: asyncio.Event
 
     def __init__(self, *_: object, **__: object) -> None:
@@ -143,6 +144,9 @@ class FakeDriver:
             raise RuntimeError(name)
         if self.hangs == name:
             await asyncio.Event().wait()
+
+    def speak_ahead(self, text: str) -> None:
+        type(self).prepared.append(text)
 
     async def start(self) -> None:
         await self._do("start")
@@ -171,7 +175,7 @@ class Fixture:
     def __init__(self, monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
         self.bus, self.ctx = FakeBus(), FakeContext()
         self.own: AdmitReply | Exception = Unavailable()
-        self.driver: Any = type("Driver", (FakeDriver,), {"saying": asyncio.Event()})
+        self.driver: Any = type("Driver", (FakeDriver,), {"saying": asyncio.Event(), "prepared": []})
         self._folder = folder
 
         async def ask_standby(*_: object) -> AdmitReply:
@@ -210,6 +214,13 @@ async def test_an_operator_ends_a_call_and_the_job_frees_its_process(one: Fixtur
     assert one.ctx.deleted
     assert one.ctx.shut_down
     assert one.bus.drained
+
+
+async def test_the_first_words_are_made_while_it_rings(one: Fixture) -> None:
+    one.driver.fails = "start"  # the caller's leg is not even asked for
+    await one.run()
+    (greeting,) = one.driver.prepared
+    assert greeting
 
 
 async def test_a_job_that_was_replaced_leaves_the_call_to_the_other(one: Fixture) -> None:

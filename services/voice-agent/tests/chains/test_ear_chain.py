@@ -111,6 +111,8 @@ class Fixture:
         self.stream = self.chain.stream()
         self.heard: asyncio.Queue[str] = asyncio.Queue()
         self.interims: list[str] = []
+        self.paused: list[str] = []
+        self.chain.watch_pauses(self.paused.append)
         self.reader = asyncio.create_task(self._read())
 
     async def _read(self) -> None:
@@ -141,6 +143,20 @@ class Fixture:
         await self._detect(vad.VADEventType.START_OF_SPEECH)
         self.audio()
         await self.turn()
+
+    async def _step(self, silence: float, frames: int) -> None:
+        """The detector has looked at so many frames of 20 ms and made nothing of them yet."""
+        kind = vad.VADEventType.INFERENCE_DONE
+        self.detector.events.put_nowait(
+            SimpleNamespace(type=kind, raw_accumulated_silence=silence, frames=[FRAME] * frames)
+        )
+        await self.turn()
+
+    async def pauses(self) -> None:
+        await self._step(1.0, 50)
+
+    async def goes_on(self, frames: int = 50) -> None:
+        await self._step(0.0, frames)
 
     async def ends(self) -> None:
         await self._detect(vad.VADEventType.END_OF_SPEECH)
@@ -183,7 +199,19 @@ async def test_transcripts_are_held_until_the_caller_pauses_and_shown_meanwhile(
 
 
 async def test_only_the_ear_in_use_is_believed(one: Fixture) -> None:
-    one.offline.line.out.put_nowait(event(Kind.FINAL_TRANSCRIPT, "nobody asked me"))
+    """One that was given up for a word that came too late is not."""
+    await one.begins()
+    given_up = one.main.line
+    given_up.out.put_nowait(ConnectionResetError())
+    await one.turn()
+    given_up.out.put_nowait(event(Kind.FINAL_TRANSCRIPT, "nobody asked me"))
+    await one.ends()
+    one.offline.line.out.put_nowait(event(Kind.FINAL_TRANSCRIPT, "heard"))
+    assert await one.next() == "heard"
+    assert one.heard.empty()
+
+
+async def test_what_is_too_quiet_for_the_detector_is_passed_on(one: Fixture) -> None:
     one.main.line.out.put_nowait(event(Kind.FINAL_TRANSCRIPT, "too quiet for the detector"))
     await one.turn()
     assert await one.next() == "too quiet for the detector"
@@ -300,3 +328,60 @@ async def test_an_ear_that_is_well_again_is_used_from_the_next_piece_on() -> Non
     one.main.line.out.put_nowait(event(Kind.FINAL_TRANSCRIPT, "second"))
     assert await one.next() == "second"
     await one.aclose()
+
+
+async def test_a_pause_asks_for_the_words_and_tells_them_and_tells_again_when_they_change(one: Fixture) -> None:
+    one.main.deadline = 5.0
+    await one.begins()
+    await one.goes_on()
+    one.main.line.out.put_nowait(event(Kind.INTERIM_TRANSCRIPT, "how much is a"))
+    await one.turn()
+    assert one.paused == []
+    await one.pauses()
+    assert one.main.line.flushed.is_set()
+    one.main.settled()
+    one.main.line.out.put_nowait(event(Kind.FINAL_TRANSCRIPT, "how much is a peel"))
+    await one.turn()
+    assert one.paused == ["how much is a", "how much is a peel"]
+    assert one.heard.empty()
+    await one.ends()  # everything was heard: nothing is waited for
+    assert await one.next() == "how much is a peel"
+
+
+async def test_the_tail_of_a_word_after_a_pause_needs_no_other_transcript(one: Fixture) -> None:
+    """The provider has nothing more to say about it, and would be taken for stalled."""
+    await one.begins()
+    await one.goes_on()
+    await one.pauses()
+    one.main.settled()
+    one.main.line.out.put_nowait(event(Kind.FINAL_TRANSCRIPT, "how much is a peel"))
+    await one.turn()
+    await one.goes_on(frames=1)
+    await one.ends()
+    assert await one.next() == "how much is a peel"
+    assert one.faults() == []
+
+
+async def test_the_answer_to_a_pause_after_which_the_caller_went_on_is_not_the_whole(one: Fixture) -> None:
+    one.main.deadline = 5.0
+    await one.begins()
+    await one.goes_on()
+    await one.pauses()
+    await one.goes_on()
+    await one.ends()
+    one.main.settled()
+    one.main.line.out.put_nowait(event(Kind.FINAL_TRANSCRIPT, "how much is"))
+    await one.turn()
+    assert one.heard.empty()
+    one.main.line.out.put_nowait(event(Kind.FINAL_TRANSCRIPT, "a velora peel"))
+    assert [await one.next(), await one.next()] == ["how much is", "a velora peel"]
+
+
+async def test_the_offline_ear_which_hears_whole_pieces_better_is_not_asked_in_pauses(one: Fixture) -> None:
+    await one.begins()
+    one.main.line.out.put_nowait(ConnectionResetError())
+    await one.goes_on()
+    await one.pauses()
+    assert not one.offline.line.flushed.is_set()
+    await one.ends()
+    assert one.offline.line.flushed.is_set()

@@ -104,6 +104,7 @@ class Fixture:
             ManualClock(datetime(2026, 3, 2, tzinfo=UTC)),
             on_words=lambda text, final: None,
             on_say=lambda effect: None,
+            on_pause=lambda text: None,
         )
         self.driver.post = self.events.put_nowait
         self.session = cast("Session", self.driver._session)

@@ -227,13 +227,16 @@ class _TakenCall:
             self._clock,
             on_words=self._on_words,
             on_say=self._live.say,
+            on_pause=lambda words: self._loop.pause(words),
         )
 
     async def _converse(self, driver: RoomDriver) -> EndReason:
         snapshot = self._plan.snapshot
         retriever = BusRetriever(self._bus, self._tenant_id)
         brain = self._speech.brain(snapshot, self._clock, retriever)
-        self._loop = ConversationLoop(initial(snapshot.version), driver, brain, retriever, self._facts, self._clock)
+        self._loop = ConversationLoop(
+            initial(snapshot.version), driver, brain, retriever, self._facts, self._clock, driver.speak_ahead
+        )
         driver.post = self._loop.post
         tasks = [
             asyncio.create_task(self._watched(self._obey), name="commands"),
@@ -270,15 +273,19 @@ class _TakenCall:
                 await asyncio.sleep(HEARTBEAT_SECONDS)
 
     async def _begin(self, driver: RoomDriver) -> None:
+        snapshot = self._plan.snapshot
+        greeting = snapshot.agent.greeting or default_greeting(snapshot.name)
+        notice = self._reply.decision.outcome is Outcome.NOTICE
+        # While it still rings: the first words are there when the caller is.
+        driver.speak_ahead(self._plan.say if notice else greeting)
         await driver.start()
         await driver.answered()
-        snapshot = self._plan.snapshot
         self._facts.answered(await self._ctx.room.sid, snapshot.version, self._alone)
         self._live.state(CallState.TALKING)
-        if self._reply.decision.outcome is Outcome.NOTICE:
+        if notice:
             self._loop.post(NoticeDue(text=self._plan.say, reason=END_REASON[self._reply.decision.reason]))
         else:
-            self._loop.post(Answered(greeting=snapshot.agent.greeting or default_greeting(snapshot.name)))
+            self._loop.post(Answered(greeting=greeting))
         await asyncio.sleep(self._plan.max_call_seconds)
         self._loop.post(TimeIsUp())
         await asyncio.sleep(LAST_WORDS_SECONDS)

@@ -53,16 +53,16 @@ class Hearing(Generic[Final]):
         """The link says that nothing more will come of what it was given; whether the piece is understood with this."""
         return self.waiting
 
-    def ended(self, spoke_until: float, deadline: float) -> bool:
+    def ended(self, spoke_until: float, deadline: float, *, whole: bool = False) -> bool:
         """The caller has been silent since ``spoke_until``; whether the piece is understood already.
 
-        A transcript that came while they spoke can't hold all of it.
+        A transcript that came while they spoke can't hold all of it, unless hardly anything (``whole``) was said since.
         """
         if not self.open:
             return False
         self._ended_at = spoke_until
         self._due = spoke_until + deadline
-        return bool(self.finals) and not self._unfinished and self._final_at >= spoke_until
+        return bool(self.finals) and not self._unfinished and (whole or self._final_at >= spoke_until)
 
     def restart(self, now: float, deadline: float) -> None:
         """Another link begins with the whole piece; what the last one said of it is dropped."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 from livekit import rtc
 from livekit.agents import APIConnectOptions, LanguageCode, stt, utils, vad
@@ -18,8 +18,9 @@ from livekit.agents.types import DEFAULT_API_CONNECT_OPTIONS, NOT_GIVEN, NotGive
 from switchboard.contracts.providers import OFFLINE, FaultKind, ProviderFault
 
 from voice_agent.chains.breaker import Breaker
-from voice_agent.chains.faults import fault_of, note
+from voice_agent.chains.faults import note
 from voice_agent.chains.hearing import Hearing
+from voice_agent.chains.line import EarLink, Line
 
 RATE = 16_000
 MAX_KEPT_SECONDS = 60.0
@@ -29,21 +30,15 @@ BEFORE_SECONDS = 1.0
 END_SILENCE = 0.45
 """Seconds of silence that end a piece of speech; synthetic voices pause up to 0.41 s within one."""
 
+PAUSE_SECONDS = 0.06
+"""Of silence after which the words so far are asked for: the turn may be over, and whoever answers can begin to think. The
+detector tells it one step, 32 ms, later."""
+
+BLIP_SECONDS = 0.2
+"""Voiced sound after a pause that may still be the tail of what was said before it."""
+
 PROBE_DEADLINES = 2.0
 IDLE_PROBE_SECONDS = 1.0
-
-
-class EarLink(Protocol):
-    """One ear. ``deadline``: seconds from the caller's end of speech to the transcript."""
-
-    @property
-    def endpoint(self) -> str: ...
-
-    @property
-    def deadline(self) -> float: ...
-
-    def listen(self, on_settled: Callable[[], None]) -> stt.RecognizeStream:
-        """A new stream, mono at ``RATE``. ``on_settled`` is called when all that was flushed has been answered."""
 
 
 class ChainedSTT(stt.STT[str]):
@@ -54,6 +49,7 @@ class ChainedSTT(stt.STT[str]):
         self.links = tuple(links)
         self.detector = detector
         self.breaker = breaker or Breaker()
+        self.on_pause: Callable[[str], None] = _nobody_listens
         self._faults: list[ProviderFault] = []
 
     @property
@@ -65,6 +61,10 @@ class ChainedSTT(stt.STT[str]):
     def provider(self) -> str:
         """Name in metrics."""
         return "switchboard"
+
+    def watch_pauses(self, on_pause: Callable[[str], None]) -> None:
+        """``on_pause`` gets all words so far of a piece of speech when the caller pauses, and again when they change."""
+        self.on_pause = on_pause
 
     def take_faults(self) -> tuple[ProviderFault, ...]:
         """The faults since the last time."""
@@ -101,44 +101,8 @@ class ChainedSTT(stt.STT[str]):
         await self.breaker.aclose()
 
 
-class _Line:
-    """An open stream of one link."""
-
-    def __init__(self, link: EarLink, owner: _Stream) -> None:
-        self.link = link
-        self._owner = owner
-        self.stream = link.listen(self._settled)
-        self._reader = asyncio.create_task(self._read(), name="ear")
-
-    def push(self, frame: rtc.AudioFrame) -> None:
-        if not self._reader.done():
-            try:
-                self.stream.push_frame(frame)
-            except RuntimeError:
-                return  # it has just ended; the reader tells why
-
-    def flush(self) -> None:
-        if not self._reader.done():
-            try:
-                self.stream.flush()
-            except RuntimeError:
-                return
-
-    def _settled(self) -> None:
-        self._owner.on_settled(self)
-
-    async def _read(self) -> None:
-        try:
-            async for event in self.stream:
-                self._owner.on_event(self, event)
-        except Exception as error:  # whatever a client raises, the next link gets the work
-            self._owner.on_failed(self, fault_of(error))
-        else:
-            self._owner.on_failed(self, "reset")
-
-    async def aclose(self) -> None:
-        await utils.aio.cancel_and_wait(self._reader)
-        await self.stream.aclose()
+def _nobody_listens(_words: str) -> None:
+    return
 
 
 class _Stream(stt.RecognizeStream):
@@ -148,12 +112,15 @@ class _Stream(stt.RecognizeStream):
         self._hearing: Hearing[stt.SpeechEvent] = Hearing()
         self._before: deque[rtc.AudioFrame] = deque()
         self._kept: deque[rtc.AudioFrame] = deque()
-        self._lines: dict[str, _Line] = {}
-        self._line: _Line | None = None
+        self._lines: dict[str, Line] = {}
+        self._line: Line | None = None
         self._failures: list[tuple[str, FaultKind]] = []
         self._timer: asyncio.TimerHandle | None = None
         self._closing: set[asyncio.Task[None]] = set()
         self._understanding = asyncio.Event()
+        self._interim = ""
+        self._paused = False
+        self._voiced = 0.0
         self._over = False
 
     # -- audio in -----------------------------------------------------------------------------------------------------
@@ -192,10 +159,16 @@ class _Stream(stt.RecognizeStream):
             kept.popleft()
 
     def _on_vad(self, event: vad.VADEvent) -> None:
-        if event.type == vad.VADEventType.START_OF_SPEECH:
+        if event.type == vad.VADEventType.INFERENCE_DONE:
+            self._watch_for_pause(event)
+        elif event.type == vad.VADEventType.START_OF_SPEECH:
             if not self._hearing.open:
                 self._kept = deque(self._before)
                 self._before.clear()
+                self._interim, self._voiced = "", 0.0
+                if self._line is not None:
+                    self._line.begin_piece()
+            self._paused = False
             self._hearing.began()
             self._understanding.clear()
             self._stop_timer()
@@ -203,10 +176,31 @@ class _Stream(stt.RecognizeStream):
         elif event.type == vad.VADEventType.END_OF_SPEECH and self._line is not None:
             spoke_until = asyncio.get_running_loop().time() - event.silence_duration
             self._line.flush()
-            if self._hearing.ended(spoke_until, self._line.link.deadline):
+            whole = self._line.answered_early and self._voiced < BLIP_SECONDS
+            if self._hearing.ended(spoke_until, self._line.link.deadline, whole=whole):
                 self._understood()
             else:
                 self._start_timer()
+
+    def _watch_for_pause(self, event: vad.VADEvent) -> None:
+        if not self._hearing.open or self._hearing.waiting or self._line is None:
+            return
+        silence = event.raw_accumulated_silence
+        if silence == 0.0:
+            self._voiced += sum(frame.duration for frame in event.frames)
+            if self._paused:
+                self._paused = False
+                self._line.went_on()
+        elif silence >= PAUSE_SECONDS and not self._paused:
+            self._paused = True
+            if self._voiced >= BLIP_SECONDS or not self._line.answered_early:
+                self._voiced = 0.0
+                self._line.flush_early()
+            self._tell_pause()
+
+    def _tell_pause(self) -> None:
+        if self._paused and (words := self._words()):
+            self._chain.on_pause(words)
 
     async def _last_words(self) -> None:
         """The input has ended: the transcript of what was said last may still come, or its link be given up."""
@@ -215,7 +209,7 @@ class _Stream(stt.RecognizeStream):
 
     # -- transcripts out ----------------------------------------------------------------------------------------------
 
-    def on_event(self, line: _Line, event: stt.SpeechEvent) -> None:
+    def on_event(self, line: Line, event: stt.SpeechEvent) -> None:
         """What a link heard; nothing of a link that was given up."""
         if line is not self._line:
             return
@@ -225,33 +219,43 @@ class _Stream(stt.RecognizeStream):
             return
         if event.type is stt.SpeechEventType.INTERIM_TRANSCRIPT and event.alternatives[0].text:
             self._hearing.interim()
-            self._show(event.alternatives[0].text)
+            self._interim = event.alternatives[0].text
+            self._show()
         elif event.type is stt.SpeechEventType.FINAL_TRANSCRIPT:
             if not self._hearing.open:  # too quiet for our detector
                 self._event_ch.send_nowait(event)
-            elif self._hearing.final(event, asyncio.get_running_loop().time()):
+                return
+            self._interim = ""
+            partial = line.takes_partial()
+            if self._hearing.final(event, asyncio.get_running_loop().time()) and not partial:
                 self._understood()
             else:
-                self._show("")
+                self._show()
 
-    def on_settled(self, line: _Line) -> None:
+    def on_settled(self, line: Line) -> None:
         """Nothing more will come of what was said so far."""
         if line is self._line and self._hearing.settled():
             self._understood()
 
-    def _show(self, text: str) -> None:
-        """The words so far, those held back included: retrieval may begin on them."""
+    def _words(self) -> str:
+        """The words so far, those held back included."""
         words = [event.alternatives[0].text for event in self._hearing.finals if event.alternatives]
-        text = " ".join(part for part in [*words, text] if part)
+        return " ".join(part for part in [*words, self._interim] if part)
+
+    def _show(self) -> None:
+        """Retrieval may begin on the words so far."""
+        text = self._words()
         if text:
             data = stt.SpeechData(language=LanguageCode("en"), text=text, confidence=0.5)
             self._event_ch.send_nowait(
                 stt.SpeechEvent(type=stt.SpeechEventType.INTERIM_TRANSCRIPT, alternatives=[data])
             )
+            self._tell_pause()
 
     def _understood(self) -> None:
         self._stop_timer()
         self._understanding.set()
+        self._paused = False
         finals = self._hearing.close()
         heard = any(event.alternatives and event.alternatives[0].text.strip() for event in finals)
         served_by = self._line.link.endpoint if heard and self._line is not None else ""
@@ -262,7 +266,7 @@ class _Stream(stt.RecognizeStream):
 
     # -- links --------------------------------------------------------------------------------------------------------
 
-    def _best_line(self) -> _Line:
+    def _best_line(self) -> Line:
         return self._open(self._chain.breaker.usable(self._chain.links)[0])
 
     def _offline_line(self) -> None:
@@ -270,10 +274,10 @@ class _Stream(stt.RecognizeStream):
             if link.endpoint == OFFLINE:
                 self._open(link)
 
-    def _open(self, link: EarLink) -> _Line:
+    def _open(self, link: EarLink) -> Line:
         line = self._lines.get(link.endpoint)
         if line is None:
-            line = self._lines[link.endpoint] = _Line(link, self)
+            line = self._lines[link.endpoint] = Line(link, self)
         return line
 
     def _return_to_a_better_link(self) -> None:
@@ -290,7 +294,7 @@ class _Stream(stt.RecognizeStream):
         for frame in self._kept:
             self._line.push(frame)
 
-    def on_failed(self, line: _Line, kind: FaultKind) -> None:
+    def on_failed(self, line: Line, kind: FaultKind) -> None:
         """A link broke; the next one gets what the caller is saying, or has said."""
         if self._over or self._lines.get(line.link.endpoint) is not line:
             return
@@ -313,7 +317,7 @@ class _Stream(stt.RecognizeStream):
             self._line.flush()
             self._start_timer()
 
-    def _drop(self, line: _Line) -> None:
+    def _drop(self, line: Line) -> None:
         """Close in the background: a stuck connection may take its time."""
         self._lines.pop(line.link.endpoint, None)
         closing = asyncio.create_task(line.aclose(), name="close an ear")

@@ -19,6 +19,7 @@ from switchboard.contracts.providers import OFFLINE, FaultKind
 
 from voice_agent.chains.breaker import Breaker
 from voice_agent.chains.faults import LinkFailed, fault_of, note
+from voice_agent.chains.prepared import Shelf
 from voice_agent.conversation import phrases
 from voice_agent.drivers.speech_account import BrokenSentence, SpeechAccount, speech_account
 from voice_agent.llm.control import Sentences
@@ -66,6 +67,17 @@ class ChainedTTS(tts.TTS[str]):
         super().__init__(capabilities=tts.TTSCapabilities(streaming=True), sample_rate=RATE, num_channels=1)
         self.links = tuple(links)
         self.breaker = breaker or Breaker()
+        self.shelf = Shelf()
+
+    def speak_ahead(self, text: str) -> None:
+        """Begin to speak the first sentence of ``text``, which will probably be said: its sound is there when it is.
+
+        One at a time, in the voice that would be asked first now. A sentence that is not said costs its synthesis.
+        """
+        sentence = first_sentence(text)
+        link = self.breaker.usable(self.links)[0]
+        if sentence and link.endpoint != OFFLINE:
+            self.shelf.speak_ahead(link.endpoint, sentence, lambda: link.speak(spoken(sentence)))
 
     @property
     def model(self) -> str:
@@ -88,8 +100,15 @@ class ChainedTTS(tts.TTS[str]):
         return _Stream(self, speech_account.get() or SpeechAccount(), conn_options)
 
     async def aclose(self) -> None:
-        """Stop asking resting links whether they are back."""
+        """Stop asking resting links whether they are back, and speaking what nobody will hear."""
+        self.shelf.clear()
         await self.breaker.aclose()
+
+
+def first_sentence(text: str) -> str:
+    """As the chain itself cuts it."""
+    splitter = Sentences()
+    return next(iter(splitter.push(text)), "") or splitter.rest()
 
 
 class _Stream(tts.SynthesizeStream):
@@ -108,7 +127,8 @@ class _Stream(tts.SynthesizeStream):
             stream=True,
         )
         output_emitter.start_segment(segment_id=utils.shortuuid())
-        speaker = Speaker(self._chain.links, self._chain.breaker, self._account, output_emitter.push)
+        chain = self._chain
+        speaker = Speaker(chain.links, chain.breaker, self._account, output_emitter.push, chain.shelf)
         splitter = Sentences()
         async for token in self._input_ch:
             for sentence in splitter.push(token) if isinstance(token, str) else ():
@@ -127,12 +147,18 @@ class Speaker:
     """Speaks the sentences of one utterance; ``push`` gets 16-bit mono samples at ``RATE``."""
 
     def __init__(
-        self, links: Sequence[VoiceLink], breaker: Breaker, account: SpeechAccount, push: Callable[[bytes], None]
+        self,
+        links: Sequence[VoiceLink],
+        breaker: Breaker,
+        account: SpeechAccount,
+        push: Callable[[bytes], None],
+        shelf: Shelf | None = None,
     ) -> None:
         self._links = tuple(links)
         self._breaker = breaker
         self._account = account
         self._push = push
+        self._shelf = shelf or Shelf()
         self._failures: list[tuple[str, FaultKind]] = []
         self._given_up: set[str] = set()
         self._played_until = 0.0
@@ -179,7 +205,8 @@ class Speaker:
         """Pushes the sentence's audio; raises ``LinkFailed``."""
         before = self._pushed
         resampler: rtc.AudioResampler | None = None
-        async with aclosing(link.speak(spoken(sentence))) as frames:
+        ready = self._shelf.take(link.endpoint, sentence)
+        async with aclosing(ready.frames() if ready else link.speak(spoken(sentence))) as frames:
             while (frame := await self._next(link, frames, begun=self._pushed > before)) is not None:
                 if resampler is None and frame.sample_rate != RATE:
                     resampler = rtc.AudioResampler(frame.sample_rate, RATE, quality=rtc.AudioResamplerQuality.MEDIUM)

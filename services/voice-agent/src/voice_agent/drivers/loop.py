@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine
 from contextlib import aclosing
 from typing import Any, Protocol, assert_never
 
@@ -18,7 +18,6 @@ from voice_agent.conversation.models import (
     CallerLeft,
     Effect,
     Event,
-    Found,
     HangUp,
     PassagesFound,
     Respond,
@@ -29,6 +28,7 @@ from voice_agent.conversation.models import (
     State,
     TurnDone,
 )
+from voice_agent.drivers.ahead import Lookahead, Speculation
 from voice_agent.ports import Brain, Recorder, Retriever, StreamingBrain
 
 _log = structlog.get_logger(__name__)
@@ -43,49 +43,12 @@ class Mouth(Protocol):
         """Only after a ``say`` with ``more``; dropped when that utterance is over."""
 
 
-class Lookahead:
-    """Retrieval begun on words that may still change, so that a question that stays as it was is answered at once."""
-
-    def __init__(self, retriever: Retriever) -> None:
-        self._retriever = retriever
-        self._query = ""
-        self._task: asyncio.Task[Found] | None = None
-
-    def begin(self, query: str) -> None:
-        """Look ``query`` up unless that is being done already; one look-up at a time, the newest wins."""
-        if query == self._query or len(query.split()) < 2:
-            return
-        self.drop()
-        self._query = query
-        self._task = asyncio.create_task(self._retriever.search((query,)), name="lookahead")
-
-    async def search(self, queries: Sequence[str]) -> Found:
-        """The passages for ``queries``; from the look-up under way when it was for exactly these."""
-        task = self._task if tuple(queries) == (self._query,) else None
-        if task is None or (task.done() and (task.cancelled() or task.exception() is not None)):
-            # A look-ahead that failed is nobody's loss: what failed a moment ago may work now.
-            self.drop()
-            return await self._retriever.search(queries)
-        self._task = None
-        self._query = ""
-        return await task
-
-    def drop(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            self._task.add_done_callback(_retrieve_exception)
-        self._task = None
-        self._query = ""
-
-
-def _retrieve_exception(task: asyncio.Task[Found]) -> None:
-    """A failed look-ahead is nobody's loss; asking for its exception keeps asyncio quiet about it."""
-    if not task.cancelled():
-        task.exception()
+def _nothing(_text: str) -> None:
+    return
 
 
 class ConversationLoop:
-    """One conversation from its first event to its end."""
+    """One conversation from its first event to its end. ``speak_ahead`` is told what will probably be said."""
 
     def __init__(
         self,
@@ -95,9 +58,13 @@ class ConversationLoop:
         retriever: Retriever,
         recorder: Recorder,
         clock: Clock,
+        speak_ahead: Callable[[str], None] = _nothing,
     ) -> None:
         self.state = state
         self.lookahead = Lookahead(retriever)
+        self.speculation = (
+            Speculation(brain, self.lookahead, speak_ahead) if isinstance(brain, StreamingBrain) else None
+        )
         self._mouth = mouth
         self._brain = brain
         self._recorder = recorder
@@ -114,6 +81,11 @@ class ConversationLoop:
         """What the caller seems to be saying: retrieval may begin."""
         self.lookahead.begin(text)
 
+    def pause(self, text: str) -> None:
+        """The caller has paused after these words; perhaps their turn is over."""
+        if self.speculation is not None:
+            self.speculation.begin(self.state, text)
+
     async def run(self) -> EndReason:
         """Until the core hangs up."""
         try:
@@ -126,6 +98,8 @@ class ConversationLoop:
                         return effect.reason
                     self._carry_out(effect)
         finally:
+            if self.speculation is not None:
+                self.speculation.close()
             self.lookahead.drop()
             for task in self._tasks:
                 task.cancel()
@@ -192,12 +166,16 @@ class ConversationLoop:
         )
 
     async def _respond(self, effect: Respond) -> None:
+        guessed = None if self.speculation is None else self.speculation.take(effect)
+        faults = () if self.speculation is None else self.speculation.take_faults()
+        self.lookahead.drop()
         with span("respond"):
             try:
                 if isinstance(self._brain, StreamingBrain):
-                    async with aclosing(self._brain.reply(effect)) as parts:
+                    async with aclosing(guessed or self._brain.reply(effect)) as parts:
                         async for part in parts:
-                            self.post(part)
+                            self.post(part.model_copy(update={"faults": (*faults, *part.faults)}) if faults else part)
+                            faults = ()
                 else:
                     self.post(await self._brain.respond(effect))
             except Exception:

@@ -83,7 +83,8 @@ class Providers:
     """Ears and voice of one call.
 
     ``ear_faults`` gives the faults of the ear since it was asked last; ``no_words_after`` is how many seconds after speech
-    its words are waited for; ``close`` is awaited when the session is closed.
+    its words are waited for; ``speak_ahead`` begins to speak what will probably be said next, where the voice can do so;
+    ``watch_pauses`` takes who is told of the caller's pauses; ``close`` is awaited when the session is closed.
     """
 
     stt: stt.STT[Any]
@@ -91,6 +92,8 @@ class Providers:
     vad: lk_vad.VAD
     ear_faults: Callable[[], tuple[ProviderFault, ...]] = tuple
     no_words_after: float = 1.5
+    speak_ahead: Callable[[str], None] | None = None
+    watch_pauses: Callable[[Callable[[str], None]], None] | None = None
     close: Callable[[], Awaitable[None]] | None = None
 
 
@@ -139,6 +142,7 @@ class RoomDriver:
         *,
         on_words: Callable[[str, bool], None],
         on_say: Callable[[Say | SayMore], None],
+        on_pause: Callable[[str], None],
     ) -> None:
         self._room = room
         self._caller = caller
@@ -146,6 +150,8 @@ class RoomDriver:
         self._providers = providers
         self._on_words = on_words
         self._on_say = on_say
+        if providers.watch_pauses is not None:
+            providers.watch_pauses(on_pause)
         self._finals: list[stt.SpeechEvent] = []
         self._final_at: datetime | None = None
         self._speaking: _Speaking | None = None
@@ -203,6 +209,11 @@ class RoomDriver:
             await self._providers.close()
 
     # -- speaking ---------------------------------------------------------------------------------------------------
+
+    def speak_ahead(self, text: str) -> None:
+        """``text`` will probably be said soon."""
+        if self._providers.speak_ahead is not None:
+            self._providers.speak_ahead(text)
 
     def say(self, effect: Say) -> None:
         """Speak; the end is posted as ``SpeechEnded``."""
