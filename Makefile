@@ -2,7 +2,7 @@
 # Every target first runs the set-up, which takes no time when there is nothing to do.
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: contracts images bench-offline-stt bench-offline-answers bench-bus bench-retrieval bench-admission bench-gateway bench-guard bench-page help setup test-setup demo up down status logs call test lint types unit integration e2e prove mutants lock
+.PHONY: contracts images bench-offline-stt bench-offline-answers bench-voice bench-voice-to-voice bench-answering bench-barge-in bench-call-cost bench-bus bench-retrieval bench-admission bench-gateway bench-guard bench-page help setup test-setup demo up down status logs call test lint types unit integration e2e prove mutants lock
 
 python := .venv/bin/python
 fleet := $(python) -m fleet
@@ -99,6 +99,20 @@ bench-admission: test-setup ## decisions about calls with 10,000 tenants: time, 
 
 bench-gateway: test-setup ## CPU of an authenticated request against bare routes (QUICK=1, ACCEPT=1)
 	@$(python) -m bench.gateway $(speed)
+
+bench-voice: bench-voice-to-voice bench-answering bench-barge-in bench-call-cost ## the four benches of a call, one after the other (an hour; QUICK=1: some minutes)
+
+bench-voice-to-voice: test-setup ## how long a caller waits for an answer, over SIP, beside the floor and a plain worker (ACCEPT=1 keeps it)
+	@$(python) -m bench.voice_to_voice $(speed)
+
+bench-answering: test-setup ## INVITE to the first sound, one call and bursts, beside a plain worker
+	@$(python) -m bench.answering $(speed)
+
+bench-barge-in: test-setup ## how soon the agent is silent when the caller speaks, and what coughs do
+	@$(python) -m bench.barge_in $(speed)
+
+bench-call-cost: test-setup ## CPU and memory of a call by process, 1 to 15 at once, beside a plain worker
+	@$(python) -m bench.call_cost $(speed)
 
 bench-guard: test-setup ## does anything of ours cost over 1.3 x the CPU of the accepted figures? (BENCH="bus gateway": these only)
 	@$(python) -m bench.frame.guard $(BENCH)

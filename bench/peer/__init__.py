@@ -1,0 +1,3 @@
+"""The plain worker beside ours."""
+
+AGENT_NAME = "plain"
