@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from cryptography.exceptions import InvalidTag
@@ -57,6 +57,34 @@ class DataKey:
             return self._aead.decrypt(nonce, body, self._context(purpose))
         except InvalidTag:
             raise SealError("this value can't be opened here: other tenant, other purpose, or changed") from None
+
+
+class DataKeys:
+    """Several keys of one owner: the first seals, each of them opens. While a key is being replaced there are two."""
+
+    def __init__(self, keys: Sequence[DataKey]) -> None:
+        if not keys:
+            raise ValueError("there must be a key to seal with")
+        self._keys = tuple(keys)
+
+    def seal(self, plain: bytes, purpose: str) -> bytes:
+        return self._keys[0].seal(plain, purpose)
+
+    def open(self, sealed: bytes, purpose: str) -> bytes:
+        for key in self._keys[:-1]:
+            try:
+                return key.open(sealed, purpose)
+            except SealError:
+                continue
+        return self._keys[-1].open(sealed, purpose)
+
+    def current(self, sealed: bytes, purpose: str) -> bool:
+        """Whether ``sealed`` was sealed with the key that seals today."""
+        try:
+            self._keys[0].open(sealed, purpose)
+        except SealError:
+            return False
+        return True
 
 
 class SealContext:

@@ -140,11 +140,18 @@ class BlobSettings(Fragment):
 
 
 class SealingSettings(Fragment):
-    """The key that wraps every tenant's data key."""
+    """The key that wraps every tenant's data key, and beside it those that it replaces, or that are to replace it."""
 
     master_key: Annotated[SecretStr, AfterValidator(_key_of_32_bytes)] = Field(
         description="base64 of 32 random bytes (openssl rand -base64 32); losing it loses what was sealed"
     )
+    other_master_keys: tuple[Annotated[SecretStr, AfterValidator(_key_of_32_bytes)], ...] = Field(
+        default=(), description='JSON list of further keys, which open and never seal, e.g. ["..."]'
+    )
+
+    def masters(self) -> list[bytes]:
+        """The keys' bytes, the one in force first."""
+        return [base64.b64decode(key.get_secret_value()) for key in (self.master_key, *self.other_master_keys)]
 
 
 def _endpoint_name(value: str) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from typing import Any, TypeVar
@@ -50,7 +49,7 @@ def _nothing() -> None:
 class Bus:
     """One service's connection. Made by :meth:`connect` or :meth:`begin`; closed by :meth:`drain`."""
 
-    def __init__(self, client: Client, service: Service, master_key: bytes, clock: Clock) -> None:
+    def __init__(self, client: Client, service: Service, sealing: SealingSettings, clock: Clock) -> None:
         self._client = client
         self._js = client.jetstream(timeout=PUBLISH_SECONDS)
         self._service = service
@@ -63,7 +62,8 @@ class Bus:
         self._tasks: list[asyncio.Task[None]] = []
         self._rpc_subscriptions: list[Any] = []
         self.ids = Ids(clock)
-        self.keyring = Keyring(master_key, self.bucket(TENANT_KEYS), clock)
+        master, *others = sealing.masters()
+        self.keyring = Keyring(master, self.bucket(TENANT_KEYS), clock, others=others)
 
     @classmethod
     def begin(
@@ -80,8 +80,7 @@ class Bus:
         Until :meth:`connected` returns, whatever needs the server raises ``Unavailable``. It is tried until it succeeds.
         """
         client = LateClient()
-        master = base64.b64decode(sealing.master_key.get_secret_value())
-        bus = cls(client, service, master, clock or SystemClock())
+        bus = cls(client, service, sealing, clock or SystemClock())
         bus._on_closed = on_closed
 
         async def reconnected() -> None:
