@@ -46,6 +46,7 @@ CALLS = {f"{schema}.{name}": f"{schema}.{call}" for schema in SERVICE_OF for nam
     "tenancy.wrapped_keys(uuid, integer)": "tenancy.wrapped_keys('00000000-0000-0000-0000-000000000000', 9)",
     "tenancy.tenants_overview(uuid, integer)": "tenancy.tenants_overview('00000000-0000-0000-0000-000000000000', 9)",
     "tenancy.trunks_of_cell(text)": "tenancy.trunks_of_cell('default')",
+    "tenancy.audited_tenants(uuid, integer)": "tenancy.audited_tenants('00000000-0000-0000-0000-000000000000', 9)",
     "tenancy.erase_tenant(uuid)": f"tenancy.erase_tenant('{TENANT}')",
     "knowledge.erase_tenant(uuid)": f"knowledge.erase_tenant('{TENANT}')",
 }

@@ -16,6 +16,7 @@ STORES: dict[str, str] = {
     "postgres.knowledge": "rag_svc",
     "bus.snapshots": "tenant_svc",
     "bus.tenant-keys": "tenant_svc",
+    "bus.audit-heads": "tenant_svc",
     "blobs": "rag_svc",
     "speech-models": "voice_agent",
     "call-spool": "voice_agent",

@@ -10,6 +10,7 @@ from fastapi.routing import APIRoute
 from switchboard.service.fastapi_problems import fastapi_app
 
 from api_gateway import problems
+from api_gateway.audit import endpoints as audit
 from api_gateway.calls import endpoints as calls
 from api_gateway.documents import endpoints as documents
 from api_gateway.edge import Edge
@@ -73,7 +74,7 @@ def bare_app() -> FastAPI:
         redirect_slashes=False,  # a redirect would be built from the Host header
         generate_unique_id_function=_operation_id,
     )
-    routers = (tenants.router, documents.router, calls.router, live.router, livekit.router)
+    routers = (tenants.router, documents.router, calls.router, live.router, audit.router, livekit.router)
     for router in routers:
         app.include_router(router)
     problems.install(app, [route for router in routers for route in router.routes])

@@ -116,7 +116,7 @@ SETTINGS_CALLS: list[tuple[str, str, dict[str, Any] | None, Rpc[Any, Any]]] = [
     ("PUT", "/v1/holidays", {"holidays": [{"day": "2026-12-25", "name": "Navidad"}]}, tenants.SET_HOLIDAYS),
     ("POST", "/v1/numbers", {"number": "+34910000000"}, tenants.ADD_NUMBER),
     ("POST", "/v1/trunks", {"name": "SBC", "allowed_addresses": ["203.0.113.7"], "numbers": ["+34910000000"]},
-     tenants.ADD_TRUNK),
+     tenants.CONNECT_TRUNK),
     ("PUT", "/v1/agent", {"greeting": "Hola", "forward_to": "+34910000001"}, tenants.SET_AGENT),
     ("GET", "/v1/providers", None, tenants.LIST_PROVIDERS),
     ("POST", "/v1/configuration/publish", None, tenants.PUBLISH),

@@ -11,7 +11,7 @@ from api_gateway.schemas import Form
 from api_gateway.tenants.schemas import AgentForm, HolidaysForm, LocationForm, NumberForm, SignUpForm, TrunkForm
 from pydantic import ValidationError
 from switchboard.contracts.snapshot import AgentConfiguration
-from switchboard.contracts.tenants import NewLocation, NewNumber, NewTrunk, SetHolidays, SignUp
+from switchboard.contracts.tenants import ConnectTrunk, NewLocation, NewNumber, SetHolidays, SignUp
 from switchboard.errors import (
     DeadlineExceeded,
     FieldProblem,
@@ -95,7 +95,7 @@ def test_wrong_fields(form: type[Form], body: dict[str, Any], pointer: str) -> N
         (LocationForm, {"name": "A", "hours": [{"day": "sunday", "opens": "00:00", "closes": "23:59"}]}, NewLocation),
         (HolidaysForm, {"holidays": [{"day": "2026-12-25", "name": "Navidad"}]}, SetHolidays),
         (NumberForm, {"number": "+34910000000", "trunk": "019a9b6c-1d2e-7f30-8a4b-5c6d7e8f9a0b"}, NewNumber),
-        (TrunkForm, {**TRUNK, "auth_username": "u", "auth_password": "p"}, NewTrunk),
+        (TrunkForm, {**TRUNK, "auth_username": "u", "auth_password": "p"}, ConnectTrunk),
         (AgentForm, {}, AgentConfiguration),
         (AgentForm, {"providers": {"llm": [{"endpoint": "a"}], "embeddings": {"endpoint": "a"}}}, AgentConfiguration),
     ],

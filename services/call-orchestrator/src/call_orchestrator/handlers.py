@@ -62,7 +62,7 @@ class Requests:
     async def end(self, body: EndCallRequest, call: Call) -> Empty:
         tenant_id = authorise.tenant_of(call)
         authorise.may_end(call)
-        await self._control.end(tenant_id, body.call_id, f"{call.actor.kind}:{call.actor.id}")
+        await self._control.end(tenant_id, body.call_id, call.actor)
         return Empty()
 
     async def preview(self, body: PreviewRequest, call: Call) -> Decision:

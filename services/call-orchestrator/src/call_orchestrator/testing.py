@@ -13,8 +13,10 @@ from uuid import UUID
 
 from switchboard.blobs import Blobs
 from switchboard.bus import Bus
+from switchboard.bus.envelope import decode
 from switchboard.bus.topology import SNAPSHOTS
 from switchboard.clock import Clock, SystemClock
+from switchboard.contracts.audit import AuditRecorded
 from switchboard.contracts.base import Actor, Fact, Service
 from switchboard.contracts.calls import (
     ADMIT,
@@ -33,7 +35,7 @@ from switchboard.contracts.snapshot import (
     TenantSnapshot,
     TenantStatus,
 )
-from switchboard.db import Database
+from switchboard.db import Connection, Database
 from switchboard.ids import Ids, token
 from switchboard.inbox import Inbox
 from switchboard.outbox import Outbox, Relay
@@ -51,6 +53,7 @@ from call_orchestrator.settings import CallsSettings
 NUMBER = "+15550001000"
 CALLER = "+15550009999"
 PATIENCE_S = 10.0
+AUDITED = "SELECT tenant_id, payload FROM calls.outbox WHERE subject LIKE '%.config.audited' ORDER BY seq"
 
 
 class BusServer(Protocol):
@@ -130,6 +133,14 @@ class Rig:
         return await self.gateway.request(
             GET_CALL, GetCall(call_id=call_id), tenant_id=tenant_id, actor=owner(tenant_id)
         )
+
+    async def audited(self, admin: Connection) -> list[AuditRecorded]:
+        """The lines for the tenants' audits, in their order; ``admin`` is a superuser's connection."""
+        found = []
+        for row in await admin.fetch(AUDITED):
+            cipher = await self.tenants.keyring.cipher(row["tenant_id"])
+            found.append(decode(AuditRecorded, bytes(row["payload"]), cipher, AuditRecorded.contract()))
+        return found
 
 
 @asynccontextmanager

@@ -147,10 +147,11 @@ async def test_a_call_that_is_nobodys_is_refused_and_recorded_for_operators(
     assert [tuple(row) for row in rows] == [(dialled, CALLER, reason, 2)]
     assert await admin.fetchval("SELECT count(*) FROM calls.calls") == 0
     # Whose number it is learns of it, once, and nobody else.
-    audit = await admin.fetch("SELECT tenant_id, call_id, actor, action, detail::text FROM calls.audit")
-    told = [(tenant_id, first.call_id, "admission", "call.refused")] if reason == "wrong_trunk" else []
-    assert [tuple(row)[:4] for row in audit] == told
-    assert all(json.loads(row["detail"]) == {"reason": reason, "trunk": trunk} for row in audit)
+    audited = await running.audited(admin)
+    assert [fact.tenant_id for fact in audited] == ([tenant_id] if reason == "wrong_trunk" else [])
+    for fact in audited:
+        assert (fact.actor_id, fact.action, fact.resource_id) == ("admission", "call.refused", first.call_id.hex)
+        assert json.loads(fact.after or "") == {"reason": reason, "trunk": trunk}
 
 
 async def test_the_service_can_not_read_calls_that_are_nobodys_past_its_functions(
@@ -168,7 +169,7 @@ async def test_a_carrier_account_that_differs_is_a_wrong_trunk(running: Rig) -> 
     assert refused.decision.reason is DecisionReason.WRONG_TRUNK
 
 
-async def test_a_tenant_that_is_not_live_refuses_and_has_the_record(running: Rig) -> None:
+async def test_a_tenant_that_is_not_live_refuses_and_has_the_record(running: Rig, admin: Connection) -> None:
     tenant_id = await running.tenant(status=TenantStatus.DRAFT)
     first = await running.admit("RM_1")
     again = await running.admit("RM_1")
@@ -176,9 +177,9 @@ async def test_a_tenant_that_is_not_live_refuses_and_has_the_record(running: Rig
     record = await running.record(tenant_id, first.call_id)
     assert (first.decision.outcome, again.call_id) == (Outcome.REFUSE, first.call_id)
     assert (record.summary.state, record.summary.end_reason) == (CallState.ENDED, EndReason.TENANT_NOT_LIVE)
-    async with running.db.tenant(tenant_id) as conn:
-        audit = await conn.fetch("SELECT action, actor, detail FROM calls.audit")
-    assert [tuple(row) for row in audit] == [("call.refused", "admission", {"reason": "tenant_not_live"})]
+    [fact] = await running.audited(admin)
+    assert (fact.tenant_id, fact.action, fact.resource_id) == (tenant_id, "call.refused", first.call_id.hex)
+    assert json.loads(fact.after or "") == {"reason": "tenant_not_live"}
 
 
 async def test_the_last_line_is_given_once_however_many_call_at_once(running: Rig) -> None:

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from uuid import UUID
 
+import asyncpg
 import pytest
 import pytest_asyncio
 from call_orchestrator.adapters.livekit_fake import FakeMedia
@@ -93,7 +94,7 @@ async def test_the_job_is_asked_to_end_its_call(running: Rig) -> None:
     assert isinstance(running.media, FakeMedia) and running.media.deleted == []
 
 
-async def test_a_call_without_a_job_ends_with_its_room(running: Rig) -> None:
+async def test_a_call_without_a_job_ends_with_its_room(running: Rig, migrated: MigratedDatabase) -> None:
     tenant_id = await running.tenant()
     admitted = await running.admit("RM_1")
     await asyncio.gather(*(ask_end(running, tenant_id, admitted.call_id) for _ in range(3)))
@@ -107,6 +108,13 @@ async def test_a_call_without_a_job_ends_with_its_room(running: Rig) -> None:
         closed = await conn.fetchval("SELECT count(*) FROM calls.outbox WHERE subject LIKE '%.closed'")
     assert [tuple(row) for row in commands] == [(1, "end", "room_deleted", "user:somebody")]
     assert closed == 1
+    admin = await asyncpg.connect(migrated.admin_dsn)
+    lines = await running.audited(admin)
+    await admin.close()
+    assert 1 <= len(lines) <= 3  # one for each request that found the call still going on
+    line = lines[0]
+    assert (line.action, line.actor_kind, line.actor_id) == ("call.end_requested", "user", "somebody")
+    assert (line.resource_id, line.actor_roles, line.after) == (admitted.call_id.hex, ("owner",), '{"epoch":1}')
 
 
 async def test_a_member_may_not_hang_up_on_a_caller(running: Rig) -> None:

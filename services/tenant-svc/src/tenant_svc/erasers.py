@@ -8,13 +8,14 @@ from switchboard.db import Database
 from switchboard.erasers import Eraser
 from switchboard.snapshot import SnapshotWriter
 
+from tenant_svc.audit.anchors import Anchors
 from tenant_svc.store import DataKeys
 from tenant_svc.tenants.repository import ERASE_TENANT
 
-STORES: tuple[str, ...] = ("postgres.tenancy", "bus.snapshots", "bus.tenant-keys")
+STORES: tuple[str, ...] = ("postgres.tenancy", "bus.snapshots", "bus.audit-heads", "bus.tenant-keys")
 
 
-def erasers(db: Database, snapshots: SnapshotWriter, keys: DataKeys) -> tuple[Eraser, ...]:
+def erasers(db: Database, snapshots: SnapshotWriter, anchors: Anchors, keys: DataKeys) -> tuple[Eraser, ...]:
     """One for each of :data:`STORES`, in their order; each may be repeated."""
 
     async def rows(tenant_id: UUID) -> int:
@@ -25,8 +26,12 @@ def erasers(db: Database, snapshots: SnapshotWriter, keys: DataKeys) -> tuple[Er
         await snapshots.forget(tenant_id)
         return 1
 
+    async def head(tenant_id: UUID) -> int:
+        await anchors.forget(tenant_id)
+        return 1
+
     async def key(tenant_id: UUID) -> int:
         await keys.destroy(tenant_id)
         return 1
 
-    return tuple(Eraser(store, erase) for store, erase in zip(STORES, (rows, snapshot, key), strict=True))
+    return tuple(Eraser(store, erase) for store, erase in zip(STORES, (rows, snapshot, head, key), strict=True))

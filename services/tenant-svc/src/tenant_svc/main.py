@@ -7,10 +7,12 @@ import secrets
 from litestar import Litestar
 from switchboard.blobs import Blobs
 from switchboard.bus import Bus
-from switchboard.bus.topology import SNAPSHOTS, TENANT_KEYS
+from switchboard.bus.topology import AUDIT_HEADS, SNAPSHOTS, TENANT_KEYS
+from switchboard.contracts.audit import AuditAppended, AuditRecorded
 from switchboard.contracts.base import Service as Name
 from switchboard.contracts.tenants import ConfigurationPublished, TrunksChanged
 from switchboard.db import Database
+from switchboard.inbox import Inbox
 from switchboard.outbox import Relay
 from switchboard.service import ASGIApp, Service, run
 from switchboard.service.litestar_problems import problem_handlers
@@ -18,6 +20,9 @@ from switchboard.settings import LiveKitSettings, load_or_exit
 from switchboard.snapshot import SnapshotWriter
 
 from tenant_svc.adapters.livekit import LiveKitSip
+from tenant_svc.audit.anchors import Anchors
+from tenant_svc.audit.handlers import recorder, serve_audit
+from tenant_svc.audit.queries import Lines
 from tenant_svc.configuration.handlers import serve_editing, serve_publishing
 from tenant_svc.configuration.publishing import Publishing
 from tenant_svc.configuration.service import Editing
@@ -51,7 +56,9 @@ async def compose(service: Service[Settings]) -> ASGIApp | None:
 
     snapshots = SnapshotWriter(bus.bucket(SNAPSHOTS), Blobs.open(settings.blobs))
     projection = Projection(db, snapshots, bus.bucket(TENANT_KEYS))
-    store = Store(db, bus, service.ids, service.clock)
+    store = Store(db, bus, service.ids, service.clock, bus.keyring, secrets.token_bytes)
+    refused = service.metrics.counter("audit.anchors_refused", "Heads of audit chains that could not move on")
+    anchors = Anchors(db, bus.bucket(AUDIT_HEADS), refused.inc)
     publishing = Publishing(store, projection.hint)
     reconcilers = await _reconcilers(service, db, bus)
 
@@ -60,7 +67,15 @@ async def compose(service: Service[Settings]) -> ASGIApp | None:
     await serve_publishing(bus, publishing)
     await serve_numbers(bus, Numbers(store))
     await serve_trunks(bus, Trunks(store, bus.keyring, settings.platform.carriers))
-    bus.consume({ConfigurationPublished: projection.on_published, TrunksChanged: waker(reconcilers)})
+    await serve_audit(bus, Lines(db))
+    bus.consume(
+        {
+            ConfigurationPublished: projection.on_published,
+            TrunksChanged: waker(reconcilers),
+            AuditRecorded: recorder(db, Inbox(SCHEMA), store.chains),
+            AuditAppended: anchors.on_appended,
+        }
+    )
 
     service.background("outbox relay", Relay(db, SCHEMA, bus, service.clock.monotonic).run())
     service.background("bucket sweep", projection.sweep(settings.projection.sweep_s))

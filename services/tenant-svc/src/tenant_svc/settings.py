@@ -87,11 +87,16 @@ class Settings(ServiceSettings):
     )
 
 
-class RebuildSettings(EnvironmentSettings):
-    """Everything of ``python -m tenant_svc.rebuild``."""
+class CommandSettings(EnvironmentSettings):
+    """Everything of ``python -m tenant_svc.audit`` and ``python -m tenant_svc.rotate``."""
 
     database: DatabaseSettings
     nats: NatsSettings
     sealing: SealingSettings
-    blobs: BlobSettings
     telemetry: TelemetrySettings = Field(default_factory=lambda: TelemetrySettings.model_validate({}))
+
+
+class RebuildSettings(CommandSettings):
+    """Everything of ``python -m tenant_svc.rebuild``."""
+
+    blobs: BlobSettings

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Protocol, TypeVar
 from uuid import UUID
 
+from switchboard.audit import Line
 from switchboard.bus import Message
 from switchboard.clock import Clock
 from switchboard.contracts.base import Actor, Fact
@@ -17,7 +18,7 @@ from switchboard.ids import Ids
 from switchboard.outbox import Outbox
 from switchboard.sealed import Cipher
 
-from tenant_svc.audit.repository import Action, Entry, record
+from tenant_svc.audit.chains import Chains, Wrapping
 from tenant_svc.tenants.repository import LOCK_TENANT
 
 SCHEMA = "tenancy"
@@ -54,19 +55,22 @@ class Write:
     """An open transaction of one tenant."""
 
     conn: Connection
-    audit: Callable[[Action, str], Awaitable[None]]
+    audit: Callable[[Line], Awaitable[None]]
     tell: Callable[[Fact], Awaitable[None]]
 
 
 class Store:
     """Opens transactions. ``clock`` and ``ids`` are what everything in them is stamped with."""
 
-    def __init__(self, db: Database, facts: Facts, ids: Ids, clock: Clock) -> None:
+    def __init__(
+        self, db: Database, facts: Facts, ids: Ids, clock: Clock, keys: Wrapping, entropy: Callable[[int], bytes]
+    ) -> None:
         self.db = db
         self.ids = ids
         self.clock = clock
         self._facts = facts
         self._outbox = Outbox(SCHEMA)
+        self.chains = Chains(keys, self._tell, ids, entropy)
 
     @asynccontextmanager
     async def write(self, tenant_id: UUID, actor: Actor) -> AsyncIterator[Write]:
@@ -77,15 +81,18 @@ class Store:
         async with self.db.tenant(tenant_id) as conn:
             if not await conn.fetchval(LOCK_TENANT):
                 raise NotFound
-            yield self.opened(conn, actor)
+            yield self.opened(conn, tenant_id, actor)
 
-    def opened(self, conn: Connection, actor: Actor) -> Write:
+    def opened(self, conn: Connection, tenant_id: UUID, actor: Actor) -> Write:
         """For the one write that can't lock its tenant, because it makes it."""
 
-        async def audit(action: Action, subject: str) -> None:
-            await record(conn, Entry(self.ids.new(), self.clock.now(), actor, action, subject))
+        async def audit(line: Line) -> None:
+            await self.chains.append(conn, tenant_id, actor, line, self.clock.now())
 
         async def tell(fact: Fact) -> None:
-            await self._outbox.add(conn, await self._facts.encode(fact))
+            await self._tell(conn, fact)
 
         return Write(conn, audit, tell)
+
+    async def _tell(self, conn: Connection, fact: Fact) -> None:
+        await self._outbox.add(conn, await self._facts.encode(fact))

@@ -58,7 +58,7 @@ async def test_a_suspended_clinic_takes_no_calls_until_an_operator_says_so(tenan
     assert (snapshot.status, snapshot.version) == (TenantStatus.SUSPENDED, 2)
     assert (await tenant_svc.operate("POST", f"{path}/resume")).json() == {"status": "paused"}
     assert (await tenant_svc.ask(contract.GO_LIVE, Empty(), clinic)).version == 4
-    actions = await tenant_svc.rows("SELECT action FROM tenancy.audit ORDER BY id DESC LIMIT 3")
+    actions = await tenant_svc.rows("SELECT action FROM tenancy.audit_log ORDER BY seq DESC LIMIT 3")
     assert [row["action"] for row in actions] == ["tenant.went_live", "tenant.resumed", "tenant.suspended"]
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import sys
 from datetime import UTC, datetime
+from uuid import UUID
 
 import pytest
 from fleet.bus_fixtures import BusServer
 from switchboard.blobs import Blobs
 from switchboard.bus import Bus, Delivery
-from switchboard.bus.topology import SNAPSHOTS, TENANT_KEYS
+from switchboard.bus.topology import AUDIT_HEADS, SNAPSHOTS, TENANT_KEYS
 from switchboard.contracts import tenants as contract
 from switchboard.contracts.base import Empty
 from switchboard.contracts.base import Service as Name
@@ -18,6 +19,7 @@ from switchboard.contracts.snapshot import TenantStatus
 from switchboard.db import Database
 from switchboard.sealed import SealError
 from switchboard.snapshot import SnapshotWriter
+from tenant_svc.audit.anchors import Anchors
 from tenant_svc.erasers import STORES, erasers
 from tenant_svc.settings import Settings
 from tenant_svc.snapshots.service import Projection, Rebuilt
@@ -163,12 +165,15 @@ async def test_an_erased_tenant_is_gone_everywhere_and_stays_so(
     for each in (clinic, other):
         await tenant_svc.ask(contract.GO_LIVE, Empty(), each)
     async with Database.open(settings.database, name="erasure") as db:
-        for eraser in erasers(db, writer(own_bus, settings), own_bus.keyring):
+        anchors = Anchors(db, own_bus.bucket(AUDIT_HEADS))
+        await until(lambda: _anchored(anchors, clinic.tenant_id))
+        for eraser in erasers(db, writer(own_bus, settings), anchors, own_bus.keyring):
             assert await eraser.erase(clinic.tenant_id) > 0
-        for eraser in erasers(db, writer(own_bus, settings), own_bus.keyring):
+        for eraser in erasers(db, writer(own_bus, settings), anchors, own_bus.keyring):
             await eraser.erase(clinic.tenant_id)
         rebuilt = await Projection(db, writer(own_bus, settings), own_bus.bucket(TENANT_KEYS)).rebuild()
     assert rebuilt == Rebuilt(tenants=1, snapshots=0, keys=0)
+    assert clinic.tenant_id not in await anchors.tenants()
     assert await tenant_svc.snapshot(clinic) is None
     with pytest.raises(SealError):
         await own_bus.keyring.cipher(clinic.tenant_id)
@@ -179,4 +184,10 @@ async def test_an_erased_tenant_is_gone_everywhere_and_stays_so(
     live = await tenant_svc.snapshot(other)
     assert live is not None
     assert live.status is TenantStatus.LIVE
-    assert STORES == ("postgres.tenancy", "bus.snapshots", "bus.tenant-keys")
+    assert STORES == ("postgres.tenancy", "bus.snapshots", "bus.audit-heads", "bus.tenant-keys")
+
+
+async def _anchored(anchors: Anchors, tenant_id: UUID) -> bool:
+    """All four lines of a clinic that went live."""
+    head = await anchors.of(tenant_id)
+    return head is not None and head.seq == 4

@@ -96,14 +96,14 @@ async def test_a_customers_trunk_appears_with_its_credentials_and_its_own_rule(
     tenant_svc: TenantSvc, livekit: LiveKitAPI
 ) -> None:
     clinic = await tenant_svc.sign_up()
-    body = contract.NewTrunk(
+    body = contract.ConnectTrunk(
         name="our SBC",
         allowed_addresses=("192.0.2.10", "198.51.100.0/28"),
         numbers=(NUMBER,),
         auth_username="sbc",
         auth_password="a secret of the SBC",
     )
-    added = await tenant_svc.ask(contract.ADD_TRUNK, body, clinic)
+    added = await tenant_svc.ask(contract.CONNECT_TRUNK, body, clinic)
     key = added.trunk_id.hex
 
     async def there() -> bool:
@@ -127,8 +127,8 @@ async def test_a_customers_trunk_appears_with_its_credentials_and_its_own_rule(
 
 async def test_an_emptied_redis_heals_by_itself(tenant_svc: TenantSvc, livekit: LiveKitAPI, emptied: Any) -> None:
     clinic = await tenant_svc.sign_up()
-    body = contract.NewTrunk(name="sbc", allowed_addresses=("192.0.2.10",), numbers=(NUMBER,))
-    await tenant_svc.ask(contract.ADD_TRUNK, body, clinic)
+    body = contract.ConnectTrunk(name="sbc", allowed_addresses=("192.0.2.10",), numbers=(NUMBER,))
+    await tenant_svc.ask(contract.CONNECT_TRUNK, body, clinic)
 
     async def whole() -> bool:
         return len(await trunks(livekit)) == 2 and len(await rules(livekit)) == 2

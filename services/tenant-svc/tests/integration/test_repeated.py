@@ -22,13 +22,13 @@ async def test_a_repeated_request_makes_one_of_everything(tenant_svc: TenantSvc)
     clinic = await tenant_svc.sign_up()
     new = tenant_svc.gateway.ids.new
     location = contract.NewLocation(location_id=new(), name="Centro", hours=(OPEN,))
-    trunk = contract.NewTrunk(
+    trunk = contract.ConnectTrunk(
         trunk_id=new(), name="SBC", allowed_addresses=("192.0.2.1",), numbers=(NUMBER, "+34911000151")
     )
     number = contract.NewNumber(number_id=new(), number="+34911000152")
     requests: list[tuple[Rpc[Any, Any], Contract]] = [
         (contract.ADD_LOCATION, location),
-        (contract.ADD_TRUNK, trunk),
+        (contract.CONNECT_TRUNK, trunk),
         (contract.ADD_NUMBER, number),
     ]
     for spec, body in requests:
@@ -39,7 +39,7 @@ async def test_a_repeated_request_makes_one_of_everything(tenant_svc: TenantSvc)
     assert [one.number for one in view.numbers] == [number.number]
     trunks = await tenant_svc.ask(contract.LIST_TRUNKS, Empty(), clinic)
     assert [one.trunk_id for one in trunks.trunks] == [trunk.trunk_id]
-    written = [row["action"] for row in await tenant_svc.rows("SELECT action FROM tenancy.audit")]
+    written = [row["action"] for row in await tenant_svc.rows("SELECT action FROM tenancy.audit_log")]
     assert sorted(written) == ["location.added", "number.added", "tenant.signed_up", "trunk.added"]
 
 

@@ -16,7 +16,7 @@ from switchboard.errors import Unavailable
 from switchboard.sealed import DataKey, SealError
 from tenant_svc.adapters.livekit_fake import FakeLiveKitSip
 from tenant_svc.reconciler.service import Policy, Reconciler
-from tenant_svc.trunks.service import password_purpose
+from tenant_svc.trunks.service import PASSWORD
 
 pytestmark = pytest.mark.unit
 
@@ -73,7 +73,7 @@ def row(number: int, *, address: str = "192.0.2.1/32", password: str | None = No
     trunk_id = uuid.UUID(int=number)
     sealed = None
     if password is not None:
-        sealed = DataKey(bytes(32), str(TENANT)).seal(password.encode(), password_purpose(trunk_id))
+        sealed = PASSWORD.seal(DataKey(bytes(32), str(TENANT)), trunk_id, password)
     return {
         "tenant_id": TENANT,
         "id": trunk_id,

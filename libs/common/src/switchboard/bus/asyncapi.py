@@ -24,7 +24,8 @@ from switchboard.bus.permissions import (
     LIVE_PUBLISHERS,
     LIVE_READERS,
 )
-from switchboard.bus.topology import DEAD_LETTERS, SNAPSHOTS, STREAM_OF, consumers, durable
+from switchboard.bus.topology import AUDIT_HEADS, DEAD_LETTERS, SNAPSHOTS, STREAM_OF, consumers, durable
+from switchboard.contracts.audit import HEAD_CONTRACT
 from switchboard.contracts.base import Command, Contract, Fact, Live, Rpc, Service
 from switchboard.contracts.catalogue import FACTS, LIVES, REQUESTS, models
 
@@ -129,13 +130,12 @@ class _Document:
             for service in sorted(DEAD_LETTER_READERS):
                 self._add(service, _operation("receive", channel, taken), channel)
 
-    def snapshots(self) -> None:
-        channel, contract = "kv.snapshots", "snapshot/1"
-        bucket = {"x-bucket": SNAPSHOTS}
-        self.channels[channel] = _channel(f"$KV.{SNAPSHOTS}.{{tenant_id}}", [contract], **bucket)
-        for service in sorted(BUCKET_WRITERS[SNAPSHOTS]):
+    def bucket(self, bucket: str, contract: str) -> None:
+        channel = f"kv.{bucket}"
+        self.channels[channel] = _channel(f"$KV.{bucket}.{{tenant_id}}", [contract], **{"x-bucket": bucket})
+        for service in sorted(BUCKET_WRITERS[bucket]):
             self._add(service, _operation("send", channel, [contract]), contract)
-        for service in sorted(BUCKET_READERS[SNAPSHOTS]):
+        for service in sorted(BUCKET_READERS[bucket]):
             self._add(service, _operation("receive", channel, [contract]), contract)
 
     def _add(self, service: Service, operation: Json, what: str) -> None:
@@ -152,7 +152,8 @@ def document() -> Json:
     for live in LIVES:
         made.live(live)
     made.dead_letters()
-    made.snapshots()
+    made.bucket(SNAPSHOTS, "snapshot/1")
+    made.bucket(AUDIT_HEADS, HEAD_CONTRACT)
     return {
         "asyncapi": "3.0.0",
         "info": {

@@ -11,7 +11,7 @@ import structlog
 from nats.errors import Error as NatsError
 from nats.errors import TimeoutError as NatsTimeoutError
 from nats.js import JetStreamContext
-from nats.js.errors import KeyDeletedError, KeyNotFoundError, KeyWrongLastSequenceError
+from nats.js.errors import KeyDeletedError, KeyNotFoundError, KeyWrongLastSequenceError, NoKeysError
 from nats.js.kv import KeyValue
 
 from switchboard.errors import Conflict, Unavailable
@@ -56,6 +56,15 @@ class Bucket:
     async def get(self, key: str) -> bytes | None:
         found = await self.entry(key)
         return None if found is None else found.value
+
+    async def keys(self) -> list[str]:
+        """Of every entry there is."""
+        try:
+            return await (await self._bucket()).keys()
+        except NoKeysError:
+            return []
+        except (NatsError, OSError) as error:
+            raise Unavailable(f"bucket {self.name} did not answer") from error
 
     async def put(self, key: str, value: bytes) -> None:
         try:

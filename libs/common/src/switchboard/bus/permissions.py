@@ -12,7 +12,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from switchboard.bus.topology import BUCKETS, DEAD_LETTERS, SNAPSHOTS, STREAM_OF, TENANT_KEYS, durable
+from switchboard.bus.topology import AUDIT_HEADS, BUCKETS, DEAD_LETTERS, SNAPSHOTS, STREAM_OF, TENANT_KEYS, durable
 from switchboard.contracts.base import Fact, Service
 from switchboard.contracts.catalogue import COMMANDS, FACTS, LIVES, RPCS
 from switchboard.settings import DELIMITER, EX_CONFIG, PREFIX
@@ -24,10 +24,12 @@ _PASSWORDS = f"{PREFIX}NATS_PASSWORDS{DELIMITER}"
 BUCKET_READERS: dict[str, frozenset[Service]] = {
     SNAPSHOTS: frozenset({Service.TENANT_SVC, Service.CALL_ORCHESTRATOR, Service.VOICE_AGENT, Service.RAG_SVC}),
     TENANT_KEYS: frozenset(Service),
+    AUDIT_HEADS: frozenset({Service.TENANT_SVC}),
 }
 BUCKET_WRITERS: dict[str, frozenset[Service]] = {
     SNAPSHOTS: frozenset({Service.TENANT_SVC}),
     TENANT_KEYS: frozenset({Service.TENANT_SVC}),
+    AUDIT_HEADS: frozenset({Service.TENANT_SVC}),
 }
 LIVE_PUBLISHERS = frozenset({Service.VOICE_AGENT})
 LIVE_READERS = frozenset({Service.API_GATEWAY})

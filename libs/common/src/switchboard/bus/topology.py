@@ -35,12 +35,13 @@ DEAD_LETTERS = "DEAD"
 DEAD_SUBJECTS = "dead.>"
 SNAPSHOTS = "snapshots"
 TENANT_KEYS = "tenant-keys"
+AUDIT_HEADS = "audit-heads"
 ACK_WAIT_SECONDS = 10.0
 """How long what a killed process had in hand stays away; a living one says every third of it that it is at work."""
 _DAY = 86_400.0
 
 STREAM_OF: dict[Domain, str] = {"calls": "CALLS", "documents": "DOCUMENTS", "config": "CONFIG"}
-BUCKETS: tuple[str, ...] = (SNAPSHOTS, TENANT_KEYS)
+BUCKETS: tuple[str, ...] = (SNAPSHOTS, TENANT_KEYS, AUDIT_HEADS)
 
 
 @dataclass(frozen=True, slots=True)

@@ -119,6 +119,14 @@ class Empty(Contract):
     """Nothing, said explicitly."""
 
 
+class Origin(Contract):
+    """Where a request came from, for the audit: the peer's address as its public entry saw it, and which request it was."""
+
+    ip: str = Field(default="", max_length=64, repr=False)
+    user_agent: str = Field(default="", max_length=200, repr=False)
+    request_id: str = Field(default="", max_length=64)
+
+
 class Actor(Contract):
     """On whose behalf a request is made; set by whoever authenticated, checked by the owner."""
 
@@ -126,6 +134,7 @@ class Actor(Contract):
     id: str = ""
     tenant_id: UUID | None = None
     roles: tuple[str, ...] = ()
+    origin: Origin | None = None
 
     @classmethod
     @functools.cache

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from switchboard.contracts import calls, documents, tenants
+from switchboard.contracts import audit, calls, documents, tenants
 from switchboard.contracts.base import Actor, Command, Contract, Fact, Live, Rpc
 from switchboard.contracts.snapshot import TenantSnapshot
 
@@ -22,6 +22,8 @@ FACTS: tuple[type[Fact], ...] = (
     tenants.TenantCreated,
     tenants.ConfigurationPublished,
     tenants.TrunksChanged,
+    audit.AuditRecorded,
+    audit.AuditAppended,
 )
 
 RPCS: tuple[Rpc[Any, Any], ...] = (
@@ -45,12 +47,14 @@ RPCS: tuple[Rpc[Any, Any], ...] = (
     tenants.SET_HOLIDAYS,
     tenants.ADD_NUMBER,
     tenants.ADD_TRUNK,
+    tenants.CONNECT_TRUNK,
     tenants.LIST_TRUNKS,
     tenants.SET_AGENT,
     tenants.LIST_PROVIDERS,
     tenants.PUBLISH,
     tenants.GO_LIVE,
     tenants.PAUSE,
+    audit.LIST_AUDIT,
 )
 
 COMMANDS: tuple[Command[Any, Any], ...] = (calls.END_CALL, calls.PULSE)
@@ -59,7 +63,11 @@ LIVES: tuple[type[Live], ...] = (calls.LiveWords, calls.LiveSource, calls.LiveSt
 
 REQUESTS: tuple[Rpc[Any, Any] | Command[Any, Any], ...] = (*RPCS, *COMMANDS)
 
-STORED: dict[str, type[Contract]] = {"snapshot/1": TenantSnapshot, "actor/1": Actor}
+STORED: dict[str, type[Contract]] = {
+    "snapshot/1": TenantSnapshot,
+    "actor/1": Actor,
+    audit.HEAD_CONTRACT: audit.AuditHead,
+}
 """What travels outside of a message's payload: the value of a bucket, a header of the envelope."""
 
 FACTS_BY_CONTRACT: dict[str, type[Fact]] = {fact.contract(): fact for fact in FACTS}

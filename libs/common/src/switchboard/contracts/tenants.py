@@ -20,6 +20,7 @@ from switchboard.contracts.snapshot import (
     TenantStatus,
     known_time_zone,
 )
+from switchboard.sealed import Sealed
 
 _GATEWAY = services(Service.API_GATEWAY)
 _TENANT_SVC = Service.TENANT_SVC
@@ -90,20 +91,29 @@ class NewNumber(Contract):
     carrier_account: str | None = Field(default=None, max_length=64, pattern=r"^[A-Za-z0-9_-]+$")
 
 
-class NewTrunk(Contract):
-    """A customer's own SBC. Addresses only (IP or CIDR): a host name would be compared with what the caller writes."""
-
+class _Trunk(Contract):
     trunk_id: UUID | None = None
     name: str = Field(min_length=1, max_length=80)
     allowed_addresses: tuple[str, ...] = Field(min_length=1, max_length=50)
     numbers: tuple[str, ...] = Field(min_length=1, max_length=200)
     auth_username: str | None = Field(default=None, max_length=64)
-    auth_password: str | None = Field(default=None, max_length=128, repr=False)
 
     @field_validator("allowed_addresses")
     @classmethod
     def _addresses(cls, values: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(network_address(value) for value in values)
+
+
+class NewTrunk(_Trunk):
+    """What gateways of before send to :data:`ADD_TRUNK`: :class:`ConnectTrunk` with the password in clear."""
+
+    auth_password: str | None = Field(default=None, max_length=128, repr=False)
+
+
+class ConnectTrunk(_Trunk):
+    """A customer's own SBC. Addresses only (IP or CIDR): a host name would be compared with what the caller writes."""
+
+    auth_password: Sealed | None = None
 
 
 def network_address(value: str) -> str:
@@ -154,6 +164,7 @@ ADD_LOCATION = Rpc("tenants", "add_location", NewLocation, Location, _TENANT_SVC
 SET_HOLIDAYS = Rpc("tenants", "set_holidays", SetHolidays, TenantView, _TENANT_SVC, _GATEWAY, deadline=5.0)
 ADD_NUMBER = Rpc("tenants", "add_number", NewNumber, NumberBinding, _TENANT_SVC, _GATEWAY, deadline=5.0)
 ADD_TRUNK = Rpc("tenants", "add_trunk", NewTrunk, TrunkView, _TENANT_SVC, _GATEWAY, deadline=5.0)
+CONNECT_TRUNK = Rpc("tenants", "connect_trunk", ConnectTrunk, TrunkView, _TENANT_SVC, _GATEWAY, deadline=5.0)
 LIST_TRUNKS = Rpc("tenants", "trunks", Empty, TrunkList, _TENANT_SVC, _GATEWAY)
 SET_AGENT = Rpc("tenants", "set_agent", AgentConfiguration, TenantView, _TENANT_SVC, _GATEWAY, deadline=5.0)
 LIST_PROVIDERS = Rpc("tenants", "providers", Empty, ProviderList, _TENANT_SVC, _GATEWAY)

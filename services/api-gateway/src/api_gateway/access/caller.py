@@ -14,6 +14,7 @@ from switchboard.contracts.tenants import AUTHENTICATE
 from switchboard.errors import NotAuthenticated
 
 from api_gateway.access.api_keys import parse_api_key
+from api_gateway.access.origin import origin_of
 from api_gateway.resources import Resources, resources
 
 RequestT = TypeVar("RequestT", bound=Contract)
@@ -54,7 +55,7 @@ async def _authenticated(
     if actor.tenant_id is None:
         raise NotAuthenticated("that API key belongs to no tenant")
     structlog.contextvars.bind_contextvars(tenant_id=actor.tenant_id.hex)
-    return Caller(found, actor, actor.tenant_id)
+    return Caller(found, actor.model_copy(update={"origin": origin_of(request)}), actor.tenant_id)
 
 
 Authenticated = Annotated[Caller, Depends(_authenticated)]

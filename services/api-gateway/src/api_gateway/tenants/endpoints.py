@@ -8,7 +8,7 @@ from switchboard.contracts.snapshot import AgentConfiguration
 from switchboard.contracts.tenants import (
     ADD_LOCATION,
     ADD_NUMBER,
-    ADD_TRUNK,
+    CONNECT_TRUNK,
     GET_TENANT,
     GO_LIVE,
     LIST_PROVIDERS,
@@ -18,14 +18,15 @@ from switchboard.contracts.tenants import (
     SET_AGENT,
     SET_HOLIDAYS,
     SIGN_UP,
+    ConnectTrunk,
     NewLocation,
     NewNumber,
-    NewTrunk,
     SetHolidays,
     SignUp,
 )
 
 from api_gateway.access.caller import Authenticated
+from api_gateway.access.origin import origin_of
 from api_gateway.access.repeating import IdempotencyKey, id_for
 from api_gateway.resources import resources
 from api_gateway.tenants.schemas import (
@@ -52,7 +53,8 @@ router = APIRouter(prefix="/v1")
 async def sign_up(request: Request, form: SignUpForm) -> SignedUpShape:
     """Open an account. The API key in the answer is shown this once; keep it."""
     bus = resources(request).bus
-    return SignedUpShape.of(await bus.request(SIGN_UP, form.to(SignUp), tenant_id=None, actor=Actor.anonymous()))
+    actor = Actor(kind="anonymous", origin=origin_of(request))
+    return SignedUpShape.of(await bus.request(SIGN_UP, form.to(SignUp), tenant_id=None, actor=actor))
 
 
 @router.get("/tenant", tags=["tenant"])
@@ -84,8 +86,8 @@ async def add_number(key: IdempotencyKey, caller: Authenticated, form: NumberFor
 @router.post("/trunks", status_code=201, tags=["telephony"])
 async def add_trunk(key: IdempotencyKey, caller: Authenticated, form: TrunkForm) -> TrunkShape:
     """Connect your own SBC. Numbers on the platform's trunk don't need this."""
-    wanted = form.to(NewTrunk, trunk_id=id_for(caller.tenant_id, "trunk", key))
-    return TrunkShape.of(await caller.ask(ADD_TRUNK, wanted))
+    wanted = form.to(ConnectTrunk, trunk_id=id_for(caller.tenant_id, "trunk", key))
+    return TrunkShape.of(await caller.ask(CONNECT_TRUNK, wanted))
 
 
 @router.get("/trunks", tags=["telephony"])

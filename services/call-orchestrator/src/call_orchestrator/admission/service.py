@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -12,6 +13,7 @@ from uuid import UUID
 import structlog
 from switchboard.admission import END_REASON, decide
 from switchboard.clock import Clock
+from switchboard.contracts.base import Actor
 from switchboard.contracts.calls import (
     AdmitReply,
     AdmitRequest,
@@ -35,7 +37,7 @@ from call_orchestrator.admission import repository as unmatched
 from call_orchestrator.admission.deferred import Deferred, DeferredCall
 from call_orchestrator.calls import machine, repository
 from call_orchestrator.calls.models import CallDetails, CallRow, StoredDecision
-from call_orchestrator.calls.records import Records
+from call_orchestrator.calls.records import Records, Writer
 from call_orchestrator.calls.repository import EventRecord
 
 _log = structlog.get_logger(__name__)
@@ -45,6 +47,9 @@ CANT_RECORD = (Unavailable, SealError, *DATABASE_ERRORS, TimeoutError)
 
 ``InternalClientError`` is how asyncpg's pool shows a connection that the server cut while it was being handed out.
 """
+
+ADMISSION = Actor(kind="service", id="admission")
+"""Who decides about calls, in the audit."""
 
 AskJob = Callable[[UUID, UUID], Awaitable[object]]
 """Tenant, call -> something, from the call's job; raises :class:`switchboard.errors.NoResponder` when there is none."""
@@ -138,24 +143,34 @@ class Admission:
 
     async def _unmatched(self, request: AdmitRequest, match: NumberMatch) -> AdmitReply:
         decision = decide(match, self._clock.now(), 0)
+        owners = await self._owners(request)
         async with self._db.platform() as conn:
             seen = unmatched.Unmatched.of(self._ids.new(), request, END_REASON[decision.reason], self._clock.now())
             call_id, attempts = await unmatched.record(conn, seen)
         if attempts == 1:
-            await self._audit_refused(request, call_id, decision)
+            await self._audit_refused(owners, request, call_id, decision)
         _log.info("call refused", reason=decision.reason.value, room_sid=request.room_sid)
         return AdmitReply(call_id=call_id, epoch=attempts, decision=decision)
 
-    async def _audit_refused(self, request: AdmitRequest, call_id: UUID, decision: Decision) -> None:
+    async def _owners(self, request: AdmitRequest) -> list[Writer]:
+        """Whose number was dialled; without those whose key has been destroyed."""
+        found = []
+        for tenant_id in self._book.owners(request.sip.dialled):
+            with suppress(SealError):
+                found.append(await self._records.writer(tenant_id))
+        return found
+
+    async def _audit_refused(
+        self, owners: Sequence[Writer], request: AdmitRequest, call_id: UUID, decision: Decision
+    ) -> None:
         """Somebody tried to reach a tenant's number on a path that isn't theirs: a line in that tenant's audit.
 
         The trunk is one of ours or a customer's, by its id; the numbers stay in the operators' list.
         """
-        for tenant_id in self._book.owners(request.sip.dialled):
-            async with self._db.tenant(tenant_id) as conn:
-                await self._records.audit(
-                    conn, call_id, "admission", "call.refused", reason=decision.reason.value, trunk=request.sip.trunk
-                )
+        detail = {"reason": decision.reason.value, "trunk": request.sip.trunk}
+        for writer in owners:
+            async with self._db.tenant(writer.tenant_id) as conn:
+                await self._records.audit(conn, writer, ADMISSION, "call.refused", call_id, **detail)
 
     async def _in_tenant(self, request: AdmitRequest, match: NumberMatch, tenant_id: UUID) -> AdmitReply:
         writer = await self._records.writer(tenant_id)
@@ -186,7 +201,7 @@ class Admission:
             step = await self._records.apply(conn, writer, row, event, record)
             if decision.outcome is Outcome.REFUSE or takeover:
                 action = "call.taken_over" if takeover else "call.refused"
-                await self._records.audit(conn, row.id, "admission", action, reason=decision.reason.value)
+                await self._records.audit(conn, writer, ADMISSION, action, row.id, reason=decision.reason.value)
         with bound(tenant_id=tenant_id, call_id=row.id):
             _log.info("call decided", outcome=decision.outcome.value, reason=decision.reason.value, takeover=takeover)
         return AdmitReply(call_id=row.id, epoch=max(1, step.call.epoch), decision=decision)
@@ -255,10 +270,11 @@ class Admission:
         decision = reply.decision
         if decision.tenant_id is None:
             seen = unmatched.Unmatched.of(reply.call_id, request, END_REASON[decision.reason], waiting.at)
+            owners = await self._owners(request)
             async with self._db.platform() as conn:
                 call_id, attempts = await unmatched.record(conn, seen)
             if attempts == 1:
-                await self._audit_refused(request, call_id, decision)
+                await self._audit_refused(owners, request, call_id, decision)
             return
         writer = await self._records.writer(decision.tenant_id)
         async with self._db.tenant(decision.tenant_id) as conn:

@@ -7,6 +7,7 @@ from uuid import UUID
 
 import structlog
 from switchboard.clock import Clock
+from switchboard.contracts.base import Actor
 from switchboard.contracts.calls import EndCall
 from switchboard.db import Database
 from switchboard.errors import NotFound, SwitchboardError, Unavailable
@@ -37,10 +38,10 @@ class Control:
         self._tell = tell
         self._clock = clock
 
-    async def end(self, tenant_id: UUID, call_id: UUID, requested_by: str) -> None:
+    async def end(self, tenant_id: UUID, call_id: UUID, actor: Actor) -> None:
         """Idempotent: the command is given once to each epoch. ``NotFound``; ``Unavailable`` when nothing worked."""
         with bound(tenant_id=tenant_id, call_id=call_id):
-            row = await self._ask(tenant_id, call_id, requested_by)
+            row = await self._ask(tenant_id, call_id, actor)
             if row is None:
                 return
             outcome = "job" if await self._job_ends(row) else "room_deleted"
@@ -49,8 +50,9 @@ class Control:
             async with self._db.tenant(tenant_id) as conn:
                 await repository.settle_command(conn, row.id, row.life.epoch, outcome, self._clock.now())
 
-    async def _ask(self, tenant_id: UUID, call_id: UUID, requested_by: str) -> CallRow | None:
+    async def _ask(self, tenant_id: UUID, call_id: UUID, actor: Actor) -> CallRow | None:
         """Write the command down before it is given; None when there is nothing to do any more."""
+        writer = await self._records.writer(tenant_id)
         now = self._clock.now()
         async with self._db.tenant(tenant_id) as conn:
             row = await repository.lock(conn, call_id)
@@ -58,8 +60,8 @@ class Control:
                 raise NotFound("there is no such call")
             if row.life.over:
                 return None
-            await repository.add_command(conn, row.id, row.life.epoch, requested_by, now)
-            await self._records.audit(conn, row.id, requested_by, "call.end_requested", epoch=row.life.epoch)
+            await repository.add_command(conn, row.id, row.life.epoch, f"{actor.kind}:{actor.id}", now)
+            await self._records.audit(conn, writer, actor, "call.end_requested", row.id, epoch=row.life.epoch)
         return row
 
     async def _job_ends(self, row: CallRow) -> bool:

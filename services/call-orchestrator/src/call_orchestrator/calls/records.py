@@ -8,13 +8,14 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 import structlog
+from switchboard.audit import Line, Resource, told
 from switchboard.bus import Message
 from switchboard.bus.envelope import encode_fact
 from switchboard.clock import Clock
-from switchboard.contracts.base import CallFact, Service
+from switchboard.contracts.base import Actor, CallFact, Service
 from switchboard.contracts.calls import CallClosed, CallOpened, DecisionReason, Outcome
 from switchboard.db import Connection
-from switchboard.ids import Ids
+from switchboard.ids import Ids, token
 from switchboard.outbox import Outbox
 from switchboard.sealed import Cipher
 
@@ -128,10 +129,13 @@ class Records:
         return row
 
     async def audit(
-        self, conn: Connection, call_id: UUID | None, actor: str, action: str, **detail: str | int | bool | None
+        self, conn: Connection, writer: Writer, actor: Actor, action: str, call_id: UUID, **detail: str | int | None
     ) -> None:
-        """A line of who decided what; ids and reasons only."""
-        await repository.add_audit(conn, self._ids.new(), call_id, actor, action, detail, self._clock.now())
+        """A line of who decided what, for tenant-svc, which keeps the audit; ids and reasons only."""
+        line = Line(action, Resource("call", token(call_id)), after=detail)
+        fact = told(writer.tenant_id, Service.CALL_ORCHESTRATOR, actor, line, self._clock.now())
+        message: Message = encode_fact(fact, self._ids.new(), Service.CALL_ORCHESTRATOR, writer.cipher)
+        await self._outbox.add(conn, message)
 
     @staticmethod
     async def fill(conn: Connection, row: CallRow, details: CallDetails) -> CallRow:

@@ -92,9 +92,6 @@ UPSERT_USAGE = """INSERT INTO calls.usage (tenant_id, call_id, kind, quantity, a
 VALUES (NULLIF(current_setting('app.tenant_id', true), '')::uuid, $1, 'call_seconds', $2, $3)
 ON CONFLICT (tenant_id, call_id, kind) DO UPDATE SET quantity = EXCLUDED.quantity"""
 
-INSERT_AUDIT = """INSERT INTO calls.audit (tenant_id, id, call_id, actor, action, detail, at)
-VALUES (NULLIF(current_setting('app.tenant_id', true), '')::uuid, $1, $2, $3, $4, $5, $6)"""
-
 INSERT_COMMAND = """INSERT INTO calls.commands (tenant_id, call_id, epoch, name, requested_by, requested_at)
 VALUES (NULLIF(current_setting('app.tenant_id', true), '')::uuid, $1, $2, 'end', $3, $4) ON CONFLICT DO NOTHING"""
 
@@ -310,18 +307,6 @@ async def put_conversation(conn: Connection, call_id: UUID, fact: ConversationSa
 
 async def put_usage(conn: Connection, call_id: UUID, seconds: float, at: datetime) -> None:
     await conn.execute(UPSERT_USAGE, call_id, seconds, at)
-
-
-async def add_audit(
-    conn: Connection,
-    audit_id: UUID,
-    call_id: UUID | None,
-    actor: str,
-    action: str,
-    detail: Mapping[str, Any],
-    at: datetime,
-) -> None:
-    await conn.execute(INSERT_AUDIT, audit_id, call_id, actor, action, dict(detail), at)
 
 
 async def add_command(conn: Connection, call_id: UUID, epoch: int, requested_by: str, at: datetime) -> None:

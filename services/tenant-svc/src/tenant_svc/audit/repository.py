@@ -1,47 +1,35 @@
-"""The audit: one thin row for each write, in the transaction of the write. Never changed afterwards."""
+"""The audit in PostgreSQL. The service may add lines and read them, and nothing else."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import datetime
-from typing import Literal
-from uuid import UUID
+_TENANT = "NULLIF(current_setting('app.tenant_id', true), '')::uuid"
 
-from switchboard.contracts.base import Actor
-from switchboard.db import Connection
+# A share of the row's lock: an erasure waits for a line that is being written, and none is written after it.
+LOCK_TENANT = "SELECT true FROM tenancy.tenants FOR KEY SHARE"
 
-INSERT_AUDIT = """
-INSERT INTO tenancy.audit (tenant_id, id, at, actor_kind, actor_id, action, subject)
-VALUES (NULLIF(current_setting('app.tenant_id', true), '')::uuid, $1, $2, $3, $4, $5, $6)
+BEGIN_CHAIN = f"""
+INSERT INTO tenancy.audit_chains (tenant_id, key_wrapped, seq, hash) VALUES ({_TENANT}, $1, 0, $2)
+ON CONFLICT (tenant_id) DO NOTHING RETURNING true
 """
+# Lines of one tenant follow one another; those of others have another row.
+LOCK_CHAIN = "SELECT key_wrapped, seq, hash FROM tenancy.audit_chains FOR UPDATE"
+SELECT_CHAIN = "SELECT key_wrapped, seq, hash FROM tenancy.audit_chains"
+ADVANCE_CHAIN = "UPDATE tenancy.audit_chains SET seq = $1, hash = $2"
 
-Action = Literal[
-    "tenant.signed_up",
-    "tenant.published",
-    "tenant.went_live",
-    "tenant.paused",
-    "tenant.suspended",
-    "tenant.resumed",
-    "location.added",
-    "holidays.set",
-    "number.added",
-    "trunk.added",
-    "agent.set",
-]
+INSERT_LINE = f"""
+INSERT INTO tenancy.audit_log (tenant_id, seq, id, at, actor_kind, actor_id, actor_roles, action, resource_kind,
+  resource_id, service, ip, user_agent, request_id, trace_id, state_before, state_after, prev_hash, hash)
+VALUES ({_TENANT}, $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)
+"""
+_LINE = """
+SELECT tenant_id, seq, id, at, actor_kind, actor_id, actor_roles, action, resource_kind, resource_id, service, ip,
+  user_agent, request_id, trace_id, state_before, state_after, prev_hash, hash FROM tenancy.audit_log
+"""
+SELECT_LINES = f"{_LINE} WHERE seq > $1 ORDER BY seq LIMIT $2"
+SELECT_NEWEST = f"{_LINE} WHERE seq < $1 ORDER BY seq DESC LIMIT $2"
+SELECT_HASH = "SELECT hash FROM tenancy.audit_log WHERE seq = $1"
 
+# What services of before wrote into the table of before.
+SELECT_EARLIER = "SELECT id, at, actor_kind, actor_id, action, subject FROM tenancy.audit ORDER BY at, id"
 
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """``subject`` is an id or a version: no name, no number, no address."""
-
-    id: UUID
-    at: datetime
-    actor: Actor
-    action: Action
-    subject: str = ""
-
-
-async def record(conn: Connection, entry: Entry) -> None:
-    """In the tenant transaction of what it tells of."""
-    actor = entry.actor
-    await conn.execute(INSERT_AUDIT, entry.id, entry.at, actor.kind, actor.id, entry.action, entry.subject)
+SELECT_AUDITED = "SELECT tenant_id FROM tenancy.audited_tenants($1, $2)"

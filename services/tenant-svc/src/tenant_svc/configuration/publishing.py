@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from uuid import UUID
 
+from switchboard.audit import Line, Resource
 from switchboard.contracts.base import Actor
 from switchboard.contracts.snapshot import TenantSnapshot, TenantStatus
 from switchboard.contracts.tenants import ConfigurationPublished, Published
 from switchboard.errors import Conflict, Forbidden
+from switchboard.ids import token
 
-from tenant_svc.audit.repository import Action
 from tenant_svc.configuration import repository as sql
 from tenant_svc.store import Store, Write
 from tenant_svc.tenants.models import Draft
@@ -71,7 +72,7 @@ class Publishing:
         """By an operator. The clinic goes live again by itself, when it is ready to."""
         return await self._by_operator(tenant_id, actor, TenantStatus.PAUSED, "tenant.resumed")
 
-    async def _by_operator(self, tenant_id: UUID, actor: Actor, status: TenantStatus, action: Action) -> TenantStatus:
+    async def _by_operator(self, tenant_id: UUID, actor: Actor, status: TenantStatus, action: str) -> TenantStatus:
         async with self._store.write(tenant_id, actor) as write:
             draft = await load_draft(write.conn)
             held = await _published(write)
@@ -82,21 +83,24 @@ class Publishing:
             if held is None:
                 wanted = status if status is TenantStatus.SUSPENDED else TenantStatus.DRAFT
                 await write.conn.execute(sql.UPDATE_STATUS, wanted)
-                await write.audit(action, "")
+                await write.audit(_line(action, tenant_id, None, draft.status, None, wanted))
                 return wanted
             await self._repeat(write, held, status, action)
         await self._hint(tenant_id)
         return status
 
-    async def _publish_draft(self, write: Write, draft: Draft, status: TenantStatus, action: Action) -> Published:
-        version = (draft.published_version or 0) + 1
-        return await self._store_version(write, draft.snapshot(version, status, self._store.clock.now()), action)
+    async def _publish_draft(self, write: Write, draft: Draft, status: TenantStatus, action: str) -> Published:
+        snapshot = draft.snapshot((draft.published_version or 0) + 1, status, self._store.clock.now())
+        line = _line(action, draft.tenant_id, draft.published_version, draft.status, snapshot.version, status)
+        return await self._store_version(write, snapshot, line)
 
-    async def _repeat(self, write: Write, held: TenantSnapshot, status: TenantStatus, action: Action) -> Published:
+    async def _repeat(self, write: Write, held: TenantSnapshot, status: TenantStatus, action: str) -> Published:
         update = {"version": held.version + 1, "status": status, "published_at": self._store.clock.now()}
-        return await self._store_version(write, held.model_copy(update=update), action)
+        snapshot = held.model_copy(update=update)
+        line = _line(action, held.tenant_id, held.version, held.status, snapshot.version, status)
+        return await self._store_version(write, snapshot, line)
 
-    async def _store_version(self, write: Write, snapshot: TenantSnapshot, action: Action) -> Published:
+    async def _store_version(self, write: Write, snapshot: TenantSnapshot, line: Line) -> Published:
         await write.conn.execute(
             sql.INSERT_VERSION,
             snapshot.version,
@@ -105,11 +109,25 @@ class Publishing:
             snapshot.published_at,
         )
         await write.conn.execute(sql.UPDATE_PUBLISHED, snapshot.status, snapshot.version)
-        await write.audit(action, str(snapshot.version))
+        await write.audit(line)
         await write.tell(
             ConfigurationPublished(tenant_id=snapshot.tenant_id, at=snapshot.published_at, version=snapshot.version)
         )
         return _as_published(snapshot)
+
+
+def _line(
+    action: str,
+    tenant_id: UUID,
+    version: int | None,
+    status: TenantStatus,
+    new_version: int | None,
+    new_status: TenantStatus,
+) -> Line:
+    """What is published is in ``configurations``, by its version, and never changes there."""
+    before = {"version": version, "status": status}
+    after = {"version": new_version, "status": new_status}
+    return Line(action, Resource("tenant", token(tenant_id)), before, after)
 
 
 async def _published(write: Write) -> TenantSnapshot | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from uuid import UUID
 
+from switchboard.audit import Line, Resource
 from switchboard.contracts.base import Actor
 from switchboard.contracts.snapshot import AgentConfiguration, Location
 from switchboard.contracts.tenants import NewLocation, ProviderList, SetHolidays, TenantView
@@ -39,19 +40,20 @@ class Editing:
             await write.conn.execute(
                 sql.INSERT_LOCATION, location.id, location.name, location.address, hours, location.notes
             )
-            await write.audit("location.added", token(location.id))
+            await write.audit(Line("location.added", Resource("location", token(location.id)), after=location))
         return location
 
     async def set_holidays(self, tenant_id: UUID, body: SetHolidays, actor: Actor) -> TenantView:
         """Replaces the whole list."""
         check(holidays_problems(body.holidays), body)
         async with self._store.write(tenant_id, actor) as write:
+            before = {"holidays": (await load_draft(write.conn)).holidays}
             await write.conn.execute(sql.DELETE_HOLIDAYS)
             await write.conn.executemany(
                 sql.INSERT_HOLIDAY,
                 [(holiday.day, holiday.name, holiday.opens, holiday.closes) for holiday in body.holidays],
             )
-            await write.audit("holidays.set", str(len(body.holidays)))
+            await write.audit(Line("holidays.set", Resource("holidays"), before, body))
             return (await load_draft(write.conn)).view()
 
     async def set_agent(self, tenant_id: UUID, body: AgentConfiguration, actor: Actor) -> TenantView:
@@ -60,8 +62,9 @@ class Editing:
         language = language_problem(body.language, "/language")
         check([forward, language, *chains_problems(body.providers, self._kinds)], body)
         async with self._store.write(tenant_id, actor) as write:
+            before = (await load_draft(write.conn)).agent
             await write.conn.execute(sql.UPDATE_AGENT, body.model_dump(mode="json"))
-            await write.audit("agent.set", "")
+            await write.audit(Line("agent.set", Resource("agent"), before, body))
             return (await load_draft(write.conn)).view()
 
     def providers(self) -> ProviderList:

@@ -9,6 +9,7 @@ DEFINERS: tuple[str, ...] = (
     "tenancy.wrapped_keys(uuid, integer)",
     "tenancy.tenants_overview(uuid, integer)",
     "tenancy.trunks_of_cell(text)",
+    "tenancy.audited_tenants(uuid, integer)",
     "tenancy.erase_tenant(uuid)",
     "tenancy.outbox_claim(integer)",
     "tenancy.outbox_settle(bigint[], bigint[], interval, interval)",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from uuid import UUID
 
 import asyncpg
+from switchboard.audit import Line, Resource
 from switchboard.contracts.base import Actor
 from switchboard.contracts.snapshot import PLATFORM_TRUNK, NumberBinding
 from switchboard.contracts.tenants import NewNumber
@@ -48,7 +49,7 @@ class Numbers:
                     body.carrier_account,
                     self._store.clock.now(),
                 )
-                await write.audit("number.added", token(number_id))
+                await write.audit(Line("number.added", Resource("number", token(number_id)), after=binding))
         except asyncpg.UniqueViolationError:
             raise Conflict(TAKEN) from None
         return binding

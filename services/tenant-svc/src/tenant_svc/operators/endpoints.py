@@ -9,12 +9,12 @@ from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
-from litestar import Router, get, post
+from litestar import Request, Router, get, post
 from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
 from litestar.params import Parameter
 from pydantic import SecretStr
-from switchboard.contracts.base import Actor
+from switchboard.contracts.base import Actor, Origin
 from switchboard.db import Database
 from switchboard.errors import NotAuthenticated
 from switchboard.ids import parse_token, token
@@ -59,14 +59,14 @@ def operators_router(
         return {"tenants": [_plain(dict(row)) for row in rows], "next": more}
 
     @post("/tenants/{tenant:str}/suspend", status_code=200)
-    async def suspend(tenant: str) -> dict[str, Any]:
+    async def suspend(tenant: str, request: Request[Any, Any, Any]) -> dict[str, Any]:
         """Callers hear a notice; the clinic can't go live by itself."""
-        return {"status": await publishing.suspend(parse_token(tenant, "tenant"), OPERATOR)}
+        return {"status": await publishing.suspend(parse_token(tenant, "tenant"), _operator(request))}
 
     @post("/tenants/{tenant:str}/resume", status_code=200)
-    async def resume(tenant: str) -> dict[str, Any]:
+    async def resume(tenant: str, request: Request[Any, Any, Any]) -> dict[str, Any]:
         """Ends a suspension; the clinic is paused and may go live again."""
-        return {"status": await publishing.resume(parse_token(tenant, "tenant"), OPERATOR)}
+        return {"status": await publishing.resume(parse_token(tenant, "tenant"), _operator(request))}
 
     @post("/reconcile", status_code=200)
     async def reconcile() -> dict[str, Any]:
@@ -89,6 +89,12 @@ def operators_router(
         route_handlers=[tenants, suspend, resume, reconcile, reconciled, rebuild],
         guards=[BearerGuard(secret)],
     )
+
+
+def _operator(request: Request[Any, Any, Any]) -> Actor:
+    """Operators share one token, so the audit can say from where it was used, but not by whom."""
+    peer = request.client.host if request.client is not None else ""
+    return OPERATOR.model_copy(update={"origin": Origin(ip=peer)})
 
 
 def _plain(row: dict[str, Any]) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from tenant_svc.reconciler import repository as sql
 from tenant_svc.reconciler.models import Inventory, Plan, RuleSpec, SpecT, TrunkSpec
 from tenant_svc.reconciler.plan import difference
 from tenant_svc.store import DataKeys
-from tenant_svc.trunks.service import password_purpose
+from tenant_svc.trunks.service import PASSWORD
 from tenant_svc.validation import Network, overlaps
 
 _log = structlog.get_logger(__name__)
@@ -204,7 +204,7 @@ class Reconciler:
         if row["auth_password_sealed"] is not None:
             try:
                 cipher = await self._keys.cipher(row["tenant_id"])
-                password = cipher.open(bytes(row["auth_password_sealed"]), password_purpose(row["id"])).decode()
+                password = PASSWORD.open(cipher, row["id"], bytes(row["auth_password_sealed"]))
             except SealError:
                 return None  # the tenant's key has been destroyed: its trunk is on its way out
         return TrunkSpec(

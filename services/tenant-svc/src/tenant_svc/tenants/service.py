@@ -9,6 +9,7 @@ from contextlib import suppress
 from datetime import timedelta
 from uuid import UUID
 
+from switchboard.audit import Line, Resource
 from switchboard.contracts.base import Actor
 from switchboard.contracts.snapshot import AgentConfiguration
 from switchboard.contracts.tenants import Authenticate, SignedUp, SignUp, TenantCreated, TenantView
@@ -52,8 +53,11 @@ class Tenants:
         try:
             async with self._store.db.tenant(tenant_id) as conn:
                 await self._insert(conn, body, user_id, key_id, secret, wrapped)
-                write = self._store.opened(conn, actor)
-                await write.audit("tenant.signed_up", token(user_id))
+                write = self._store.opened(conn, tenant_id, actor)
+                # Without the address: it can be looked up by the user's id, and the audit can't be changed.
+                made = {"name": body.name, "time_zone": body.time_zone, "language": body.language}
+                after = {**made, "user_id": token(user_id), "api_key_id": token(key_id)}
+                await write.audit(Line("tenant.signed_up", Resource("tenant", token(tenant_id)), after=after))
                 await write.tell(TenantCreated(tenant_id=tenant_id, at=self._store.clock.now()))
         except Exception:
             with suppress(Unavailable):

@@ -11,11 +11,15 @@ from tenant_svc.trunks.service import Trunks
 
 
 async def serve_trunks(bus: Bus, trunks: Trunks) -> None:
-    async def add(body: contract.NewTrunk, call: Call) -> contract.TrunkView:
+    async def connect(body: contract.ConnectTrunk, call: Call) -> contract.TrunkView:
         return await trunks.add(editor(call), body, call.actor)
+
+    async def add(body: contract.NewTrunk, call: Call) -> contract.TrunkView:
+        return await connect(contract.ConnectTrunk.model_validate(body.model_dump()), call)
 
     async def listed(_body: Empty, call: Call) -> contract.TrunkList:
         return await trunks.all_of(reader(call))
 
+    await bus.serve(contract.CONNECT_TRUNK, connect)
     await bus.serve(contract.ADD_TRUNK, add)
     await bus.serve(contract.LIST_TRUNKS, listed)

@@ -22,3 +22,9 @@ FROM tenancy.trunks AS t
 """
 SELECT_TRUNKS = f"{_VIEW} ORDER BY t.id"
 SELECT_TRUNK = f"{_VIEW} WHERE t.id = $1"
+
+# In one order, so that two rotations at once wait for each other.
+LOCK_SEALED = """
+SELECT id, auth_password_sealed FROM tenancy.trunks WHERE auth_password_sealed IS NOT NULL ORDER BY id FOR UPDATE
+"""
+RESEAL = "UPDATE tenancy.trunks SET auth_password_sealed = $2 WHERE id = $1"

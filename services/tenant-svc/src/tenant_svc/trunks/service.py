@@ -6,10 +6,14 @@ from collections.abc import Sequence
 from uuid import UUID
 
 import asyncpg
+from switchboard.audit import Line, Resource
+from switchboard.columns import SealedColumn
 from switchboard.contracts.base import Actor
-from switchboard.contracts.tenants import NewTrunk, TrunkList, TrunksChanged, TrunkView
+from switchboard.contracts.tenants import ConnectTrunk, TrunkList, TrunksChanged, TrunkView
+from switchboard.db import Connection
 from switchboard.errors import Conflict, FieldProblem
 from switchboard.ids import token
+from switchboard.sealed import DataKeys as Keys
 
 from tenant_svc.store import DataKeys, Store, repeated
 from tenant_svc.trunks import repository as sql
@@ -19,9 +23,10 @@ MAX_TRUNKS = 10
 """LiveKit loads every trunk at every INVITE."""
 
 
-def password_purpose(trunk_id: UUID) -> str:
-    """What a sealed password is bound to: this column of this row."""
-    return f"tenancy.trunks|{token(trunk_id)}|auth_password"
+MAX_PASSWORD = 128
+
+PASSWORD = SealedColumn("tenancy.trunks", "auth_password")
+"""The password of SIP's digest authentication."""
 
 
 class Trunks:
@@ -30,14 +35,13 @@ class Trunks:
         self._keys = keys
         self._carriers = tuple(carriers)
 
-    async def add(self, tenant_id: UUID, body: NewTrunk, actor: Actor) -> TrunkView:
+    async def add(self, tenant_id: UUID, body: ConnectTrunk, actor: Actor) -> TrunkView:
         """:class:`Conflict` when another trunk, whosever it is, takes one of the numbers."""
         check(self._problems(body), body)
         trunk_id = body.trunk_id or self._store.ids.new()
         sealed: bytes | None = None
         if body.auth_password is not None:
-            cipher = await self._keys.cipher(tenant_id)
-            sealed = cipher.seal(body.auth_password.encode(), password_purpose(trunk_id))
+            sealed = PASSWORD.seal(await self._keys.cipher(tenant_id), trunk_id, body.auth_password)
         numbers, addresses = sorted(set(body.numbers)), sorted(set(body.allowed_addresses))
         now = self._store.clock.now()
         try:
@@ -60,7 +64,8 @@ class Trunks:
                 )
                 rows = [(trunk_id, cell, number) for number in numbers]
                 await write.conn.executemany(sql.INSERT_TRUNK_NUMBER, rows)
-                await write.audit("trunk.added", token(trunk_id))
+                made_of = {**dict(view), "auth_username": body.auth_username, "auth_password": body.auth_password}
+                await write.audit(Line("trunk.added", Resource("trunk", token(trunk_id)), after=made_of))
                 await write.tell(TrunksChanged(tenant_id=tenant_id, at=now))
         except asyncpg.UniqueViolationError:
             raise Conflict("one of these numbers can't be used on a trunk") from None
@@ -71,11 +76,14 @@ class Trunks:
             rows = await conn.fetch(sql.SELECT_TRUNKS)
         return TrunkList(trunks=tuple(TrunkView.model_validate(dict(row)) for row in rows))
 
-    def _problems(self, body: NewTrunk) -> list[FieldProblem | None]:
+    def _problems(self, body: ConnectTrunk) -> list[FieldProblem | None]:
         found: list[FieldProblem | None] = [
             number_problem(number, f"/numbers/{index}") for index, number in enumerate(body.numbers)
         ]
         found += address_problems(body.allowed_addresses, self._carriers)
+        if body.auth_password is not None and len(body.auth_password) > MAX_PASSWORD:
+            fix = f"send at most {MAX_PASSWORD} characters"
+            found.append(FieldProblem("/auth_password", "is too long", fix))
         if (not body.auth_username) != (not body.auth_password):
             lacking = "/auth_password" if body.auth_username else "/auth_username"
             fix = "give user name and password, or neither"
@@ -83,3 +91,17 @@ class Trunks:
         elif body.auth_username == "":
             found.append(FieldProblem("/auth_username", "is empty", "leave it out when the SBC has no credentials"))
         return found
+
+
+async def reseal_passwords(conn: Connection, keys: Keys) -> int:
+    """Passwords of the transaction's tenant under the key that seals today; how many were under another one.
+
+    There are :data:`MAX_TRUNKS` at most, so one transaction holds them all.
+    """
+    count = 0
+    for row in await conn.fetch(sql.LOCK_SEALED):
+        sealed = PASSWORD.resealed(keys, row["id"], bytes(row["auth_password_sealed"]))
+        if sealed is not None:
+            await conn.execute(sql.RESEAL, row["id"], sealed)
+            count += 1
+    return count
