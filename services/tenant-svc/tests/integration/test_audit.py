@@ -164,6 +164,23 @@ async def test_another_services_line_comes_once_however_often_it_is_told(
     assert await verification.one(clinic.tenant_id) == Verified(clinic.tenant_id, 8)
 
 
+async def test_a_line_that_is_handed_over_again_is_done_with(
+    tenant_svc: TenantSvc, clinic: Clinic, db: Database, own_bus: Bus
+) -> None:
+    clock = SystemClock()
+    store = Store(db, own_bus, Ids(clock), clock, own_bus.keyring, secrets.token_bytes)
+    fact = told(clinic.tenant_id, Service.CALL_ORCHESTRATOR, ADMISSION, refused(1), clock.now())
+    delivery = Delivery(own_bus.ids.new(), 1, "")
+    for _ in range(2):
+        await recorder(db, Inbox(SCHEMA), store.chains)(fact, delivery)
+    assert len(await tenant_svc.rows("SELECT 1 FROM tenancy.audit_log WHERE seq > 6")) == 1
+
+
+async def test_an_anchor_never_moves_back(clinic: Clinic, anchors: Anchors) -> None:
+    assert await anchors.advance(clinic.tenant_id, 3)
+    assert await anchored(anchors, clinic, 6)
+
+
 async def test_an_erased_tenant_gets_no_line_that_was_on_its_way(
     tenant_svc: TenantSvc, clinic: Clinic, db: Database, own_bus: Bus
 ) -> None:
