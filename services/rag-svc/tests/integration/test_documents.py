@@ -9,7 +9,7 @@ from rag_svc.documents.service import Documents
 from rag_svc.erasers import STORES, erasers
 from rag_svc.search.service import Retrieval
 from switchboard.blobs import Blobs, key
-from switchboard.contracts.base import Page
+from switchboard.contracts.base import Actor, Page
 from switchboard.contracts.documents import (
     Chunk,
     DocumentProgress,
@@ -23,6 +23,8 @@ from switchboard.errors import Conflict, InvalidInput, NotFound, Unavailable
 from switchboard.sealed import Sealed
 
 pytestmark = pytest.mark.integration
+
+OWNER = Actor(kind="user", id="u1", roles=("owner",))
 
 OURS, THEIRS = uuid4(), uuid4()
 
@@ -72,18 +74,18 @@ async def test_a_registration_is_announced_once_and_repeating_it_changes_nothing
     tenant = uuid4()
     body = registration(tenant)
 
-    first = await documents.register(tenant, body)
-    again = await documents.register(tenant, body)
+    first = await documents.register(tenant, body, OWNER)
+    again = await documents.register(tenant, body, OWNER)
 
     assert first == again and first.status is DocumentStatus.UPLOADED
-    assert await outbox(db, tenant) == [b"documents.uploaded/1"]
+    assert await outbox(db, tenant) == [b"documents.uploaded/1", b"config.audited/1"]
     with pytest.raises(Conflict):
-        await documents.register(tenant, registration(tenant, body.document_id, "1" * 64))
+        await documents.register(tenant, registration(tenant, body.document_id, "1" * 64), OWNER)
 
 
 async def test_a_blob_of_another_tenant_is_refused_by_name(documents: Documents) -> None:
     with pytest.raises(InvalidInput) as caught:
-        await documents.register(OURS, registration(THEIRS))
+        await documents.register(OURS, registration(THEIRS), OWNER)
     assert caught.value.fields[0].pointer == "/blob_key"
 
 
@@ -91,7 +93,7 @@ async def test_an_index_shows_when_its_last_batch_is_in_and_repeated_batches_cha
     documents: Documents, retrieval: Retrieval, embedder: Any, db: Database
 ) -> None:
     tenant = uuid4()
-    document = (await documents.register(tenant, registration(tenant))).id
+    document = (await documents.register(tenant, registration(tenant), OWNER)).id
     first = batch(embedder, document, ["velora peel costs 129"], last=False)
     last = batch(embedder, document, ["brow lift costs 45"], first=1)
 
@@ -114,7 +116,7 @@ async def test_a_last_batch_without_those_before_it_is_sent_back(
     documents: Documents, retrieval: Retrieval, embedder: Any
 ) -> None:
     tenant = uuid4()
-    document = (await documents.register(tenant, registration(tenant))).id
+    document = (await documents.register(tenant, registration(tenant), OWNER)).id
 
     with pytest.raises(Unavailable, match="1 chunks before"):
         await documents.index(tenant, batch(embedder, document, ["brow lift"], first=1))
@@ -126,7 +128,7 @@ async def test_a_new_revision_replaces_the_old_one_at_once_and_a_stale_worker_is
     documents: Documents, retrieval: Retrieval, embedder: Any
 ) -> None:
     tenant = uuid4()
-    document = (await documents.register(tenant, registration(tenant))).id
+    document = (await documents.register(tenant, registration(tenant), OWNER)).id
     await documents.index(tenant, batch(embedder, document, ["velora peel 129", "brow lift 45"]))
 
     assert (await documents.reingest(tenant, document)).revision == 2
@@ -142,41 +144,44 @@ async def test_a_new_revision_replaces_the_old_one_at_once_and_a_stale_worker_is
 
 async def test_one_tenant_never_sees_anothers(documents: Documents, retrieval: Retrieval, embedder: Any) -> None:
     ours, theirs = uuid4(), uuid4()
-    document = (await documents.register(ours, registration(ours))).id
+    document = (await documents.register(ours, registration(ours), OWNER)).id
     await documents.index(ours, batch(embedder, document, ["velora peel 129"]))
 
     assert await found(retrieval, theirs, "velora peel 129", "velora") == []
     assert (await retrieval.speech_texts(theirs, "")).texts == ()
     assert (await documents.page(theirs, Page()))[0] == []
-    for forbidden in (documents.get, documents.forget, documents.reingest):
+    for forbidden in (documents.get, documents.reingest):
         with pytest.raises(NotFound):
             await forbidden(theirs, document)
+    with pytest.raises(NotFound):
+        await documents.forget(theirs, document, OWNER)
     with pytest.raises(NotFound):
         await documents.index(theirs, batch(embedder, document, ["changed"]))
 
 
-async def test_forgetting_takes_bytes_and_chunks_along(
-    documents: Documents, retrieval: Retrieval, embedder: Any, blobs: Blobs
+async def test_forgetting_takes_bytes_and_chunks_along_and_is_audited(
+    documents: Documents, retrieval: Retrieval, embedder: Any, blobs: Blobs, db: Database
 ) -> None:
     tenant = uuid4()
     body = registration(tenant)
     where = key(tenant, "documents", body.document_id)
     await blobs.put(where, b"bytes")
-    await documents.register(tenant, body)
+    await documents.register(tenant, body, OWNER)
     await documents.index(tenant, batch(embedder, body.document_id, ["velora peel 129"]))
 
-    await documents.forget(tenant, body.document_id)
+    await documents.forget(tenant, body.document_id, OWNER)
 
     assert await found(retrieval, tenant, "velora peel") == []
     with pytest.raises(NotFound):
         await blobs.get(where)
     with pytest.raises(NotFound):
         await documents.get(tenant, body.document_id)
+    assert (await outbox(db, tenant)).count(b"config.audited/1") == 2
 
 
 async def test_progress_is_taken_once_and_only_forward(documents: Documents) -> None:
     tenant = uuid4()
-    document = (await documents.register(tenant, registration(tenant))).id
+    document = (await documents.register(tenant, registration(tenant), OWNER)).id
 
     async def tell(status: DocumentStatus, reason: str | None = None, message_id: UUID | None = None) -> str:
         fact = DocumentProgress.model_validate(
@@ -203,7 +208,7 @@ async def test_progress_is_taken_once_and_only_forward(documents: Documents) -> 
 
 async def test_pages_follow_each_other_newest_first(documents: Documents) -> None:
     tenant = uuid4()
-    made = [(await documents.register(tenant, registration(tenant))).id for _ in range(5)]
+    made = [(await documents.register(tenant, registration(tenant), OWNER)).id for _ in range(5)]
 
     seen: list[UUID] = []
     cursor: str | None = None
@@ -223,13 +228,13 @@ async def test_erasing_a_tenant_leaves_nothing_of_it_and_everything_of_others(
     for tenant in (ours, theirs):
         body = registration(tenant)
         await blobs.put(key(tenant, "documents", body.document_id), b"bytes")
-        await documents.register(tenant, body)
+        await documents.register(tenant, body, OWNER)
         await documents.index(tenant, batch(embedder, body.document_id, ["velora peel 129"]))
 
     made = erasers(documents, blobs)
     assert tuple(eraser.store for eraser in made) == STORES
-    assert [await eraser.erase(ours) for eraser in made] == [3, 1]
+    assert [await eraser.erase(ours) for eraser in made] == [4, 1]
     assert [await eraser.erase(ours) for eraser in made] == [0, 0]
 
-    assert await outbox(db, ours) == [] and len(await outbox(db, theirs)) == 2
+    assert await outbox(db, ours) == [] and len(await outbox(db, theirs)) == 3
     assert len((await documents.page(theirs, Page()))[0]) == 1

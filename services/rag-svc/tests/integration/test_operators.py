@@ -10,12 +10,15 @@ from pydantic import SecretStr
 from rag_svc.documents.endpoints import operators_router
 from rag_svc.documents.service import Documents
 from switchboard.blobs import key
+from switchboard.contracts.base import Actor
 from switchboard.contracts.documents import RegisterDocument
 from switchboard.sealed import Sealed
 from switchboard.service import ASGIApp
 from switchboard.service.litestar_problems import problem_handlers
 
 pytestmark = pytest.mark.integration
+
+OWNER = Actor(kind="user", id="u1", roles=("owner",))
 
 TOKEN = "a-token-for-operators"
 
@@ -32,6 +35,7 @@ async def test_operators_see_states_without_names_and_have_documents_read_again(
             sha256="0" * 64,
             size=5,
         ),
+        OWNER,
     )
     app: ASGIApp = Litestar([operators_router(documents, SecretStr(TOKEN))], exception_handlers=problem_handlers())
     base = f"/operators/tenants/{tenant}/documents"

@@ -8,10 +8,13 @@ from rag_svc.documents.service import Documents
 from rag_svc.search import service as search_service
 from rag_svc.search.service import Retrieval
 from switchboard.blobs import key
+from switchboard.contracts.base import Actor
 from switchboard.contracts.documents import Chunk, IndexChunks, RegisterDocument, Search, SearchReply
 from switchboard.sealed import Sealed
 
 pytestmark = pytest.mark.integration
+
+OWNER = Actor(kind="user", id="u1", roles=("owner",))
 
 ROWS = [
     "Treatment: Velora peel | Duration: 45 min | Price: $129",
@@ -33,6 +36,7 @@ async def indexed(documents: Documents, embedder: Any, tenant: UUID, texts: list
             sha256="0" * 64,
             size=5,
         ),
+        OWNER,
     )
     chunks = tuple(
         Chunk(

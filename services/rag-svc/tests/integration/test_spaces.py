@@ -16,10 +16,11 @@ from rag_svc.search import repository
 from rag_svc.search.service import Retrieval
 from switchboard.blobs import key
 from switchboard.bus import Delivery
-from switchboard.contracts.base import Page
+from switchboard.contracts.base import Actor, Page
 from switchboard.contracts.documents import (
     Chunk,
     DocumentStatus,
+    DocumentUploaded,
     IndexChunks,
     RegisterDocument,
     Search,
@@ -33,6 +34,8 @@ from switchboard.errors import Unavailable
 from switchboard.sealed import Sealed
 
 pytestmark = pytest.mark.integration
+
+OWNER = Actor(kind="user", id="u1", roles=("owner",))
 
 MAIN = ProviderChoice(endpoint="main", model="small")
 SPACE = "main:small"
@@ -49,7 +52,7 @@ async def register(documents: Documents, tenant: UUID) -> UUID:
         sha256="0" * 64,
         size=5,
     )
-    await documents.register(tenant, body)
+    await documents.register(tenant, body, OWNER)
     return document
 
 
@@ -209,7 +212,8 @@ async def test_an_upload_asks_for_the_space_of_what_is_published(
     encode = documents._encode
 
     async def spy(fact: Any) -> Any:
-        asked.append(fact.embeddings)
+        if isinstance(fact, DocumentUploaded):
+            asked.append(fact.embeddings)
         return await encode(fact)
 
     monkeypatch.setattr(documents, "_encode", spy)

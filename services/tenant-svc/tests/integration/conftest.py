@@ -13,6 +13,7 @@ from fleet.bus_fixtures import BusServer
 from pydantic import SecretStr
 from switchboard.bus import Bus
 from switchboard.contracts.base import Service as Name
+from switchboard.db import Database
 from switchboard.service import Service, serve
 from switchboard.settings import BlobSettings, HttpSettings, LiveKitSettings, ProviderKinds
 from switchboard.testing.database import MigratedDatabase
@@ -50,6 +51,19 @@ async def gateway(bus_server: BusServer) -> Bus:
 async def reader(bus_server: BusServer) -> Bus:
     """Somebody who may read both buckets."""
     return await bus_server.connect(Name.CALL_ORCHESTRATOR)
+
+
+@pytest_asyncio.fixture
+async def own_bus(bus_server: BusServer) -> Bus:
+    """A connection that may write the buckets."""
+    return await bus_server.connect(Name.TENANT_SVC)
+
+
+@pytest_asyncio.fixture
+async def db(settings: Settings) -> AsyncIterator[Database]:
+    """As the service's own role."""
+    async with Database.open(settings.database, name="test") as opened:
+        yield opened
 
 
 @pytest_asyncio.fixture

@@ -6,7 +6,7 @@ import asyncio
 import json
 import secrets
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -43,17 +43,6 @@ pytestmark = pytest.mark.integration
 
 NUMBER = "+34911000301"
 ORIGIN = Origin(ip="203.0.113.9", user_agent="curl/8", request_id="r1")
-
-
-@pytest_asyncio.fixture
-async def own_bus(bus_server: BusServer) -> Bus:
-    return await bus_server.connect(Service.TENANT_SVC)
-
-
-@pytest_asyncio.fixture
-async def db(settings: Settings) -> AsyncIterator[Database]:
-    async with Database.open(settings.database, name="audit") as opened:
-        yield opened
 
 
 @pytest.fixture

@@ -8,13 +8,11 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 import pytest
-from fleet.bus_fixtures import BusServer
 from switchboard.blobs import Blobs
 from switchboard.bus import Bus, Delivery
 from switchboard.bus.topology import AUDIT_HEADS, SNAPSHOTS, TENANT_KEYS
 from switchboard.contracts import tenants as contract
 from switchboard.contracts.base import Empty
-from switchboard.contracts.base import Service as Name
 from switchboard.contracts.snapshot import TenantStatus
 from switchboard.db import Database
 from switchboard.sealed import SealError
@@ -28,12 +26,6 @@ from tenant_svc.testing import Clinic, TenantSvc, environment, until
 pytestmark = pytest.mark.integration
 
 NUMBER = "+34911000201"
-
-
-@pytest.fixture
-async def own_bus(bus_server: BusServer) -> Bus:
-    """A connection that may write the buckets."""
-    return await bus_server.connect(Name.TENANT_SVC)
 
 
 def writer(bus: Bus, settings: Settings) -> SnapshotWriter:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from uuid import UUID
@@ -18,10 +18,9 @@ from switchboard.bus import Bus
 from switchboard.bus.topology import AUDIT_HEADS, TENANT_KEYS
 from switchboard.clock import SystemClock
 from switchboard.contracts import tenants as contract
-from switchboard.contracts.base import Service
 from switchboard.contracts.snapshot import AgentConfiguration
 from switchboard.db import Connection, Database
-from switchboard.errors import InvalidInput
+from switchboard.errors import DeadlineExceeded, InvalidInput
 from switchboard.keyring import Keyring
 from switchboard.sealed import Sealed, SealError
 from switchboard.settings import SealingSettings
@@ -58,17 +57,6 @@ async def settings(settings: Settings, coming: SealingSettings) -> Settings:
 
 def both(first: SealingSettings, second: SealingSettings) -> SealingSettings:
     return SealingSettings(master_key=first.master_key, other_master_keys=(second.master_key,))
-
-
-@pytest_asyncio.fixture
-async def own_bus(bus_server: BusServer) -> Bus:
-    return await bus_server.connect(Service.TENANT_SVC)
-
-
-@pytest_asyncio.fixture
-async def db(settings: Settings) -> AsyncIterator[Database]:
-    async with Database.open(settings.database, name="rotation") as opened:
-        yield opened
 
 
 @pytest_asyncio.fixture
@@ -154,11 +142,13 @@ def loops(
 
     async def edit(number: int) -> None:
         clinic = clinics[number % CLINICS]
-        await tenant_svc.ask(contract.SET_AGENT, AgentConfiguration(greeting=f"{number}"), clinic)
+        with suppress(DeadlineExceeded):  # a busy machine is no fault of the rotation's
+            await tenant_svc.ask(contract.SET_AGENT, AgentConfiguration(greeting=f"{number}"), clinic)
 
     async def connect(number: int) -> None:
         if number < 3 * CLINICS:
-            await tenant_svc.ask(contract.CONNECT_TRUNK, trunk(100 + number), clinics[number % CLINICS])
+            with suppress(DeadlineExceeded):
+                await tenant_svc.ask(contract.CONNECT_TRUNK, trunk(100 + number), clinics[number % CLINICS])
         else:
             await asyncio.sleep(0.01)
 
@@ -170,6 +160,8 @@ async def process(settings: Settings, sealing: SealingSettings, *arguments: str)
     variables = environment(settings) | {
         "SWITCHBOARD_SEALING__MASTER_KEY": sealing.master_key.get_secret_value(),
         "SWITCHBOARD_SEALING__OTHER_MASTER_KEYS": f"[{others}]",
+        "SWITCHBOARD_DATABASE__LOCK_TIMEOUT_S": "60",  # the test holds what the run is to be killed at
+        "SWITCHBOARD_DATABASE__STATEMENT_TIMEOUT_S": "60",
     }
     return await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "tenant_svc.rotate", *arguments),

@@ -21,7 +21,7 @@ class AuditRecorded(ConfigFact):
     """
 
     fact: ClassVar[str] = "audited"
-    publishers: ClassVar[frozenset[Service]] = services(Service.CALL_ORCHESTRATOR)
+    publishers: ClassVar[frozenset[Service]] = services(Service.CALL_ORCHESTRATOR, Service.RAG_SVC)
     consumers: ClassVar[frozenset[Service]] = services(Service.TENANT_SVC)
 
     service: Service

@@ -38,7 +38,8 @@ class DocumentHandlers:
         bus.consume({DocumentProgress: self.progress})
 
     async def register(self, body: RegisterDocument, call: Call) -> DocumentView:
-        return (await self._documents.register(tenant_of(call, REGISTER, edits=True), body)).view()
+        tenant_id = tenant_of(call, REGISTER, edits=True)
+        return (await self._documents.register(tenant_id, body, call.actor)).view()
 
     async def get(self, body: GetDocument, call: Call) -> DocumentView:
         return (await self._documents.get(tenant_of(call, GET_DOCUMENT), body.document_id)).view()
@@ -47,7 +48,7 @@ class DocumentHandlers:
         return await self._documents.views(tenant_of(call, LIST_DOCUMENTS), body)
 
     async def forget(self, body: GetDocument, call: Call) -> Empty:
-        await self._documents.forget(tenant_of(call, FORGET_DOCUMENT, edits=True), body.document_id)
+        await self._documents.forget(tenant_of(call, FORGET_DOCUMENT, edits=True), body.document_id, call.actor)
         return Empty()
 
     async def index(self, body: IndexChunks, call: Call) -> Empty:

@@ -126,9 +126,9 @@ async def lock_misplaced(conn: Connection, document_id: UUID, space: str, before
     return await conn.fetchval(LOCK_MISPLACED, space, before, document_id) is not None
 
 
-async def delete(conn: Connection, document_id: UUID) -> None:
-    """The document and, by its foreign key, its chunks."""
-    await conn.execute(DELETE_DOCUMENT, document_id)
+async def delete(conn: Connection, document_id: UUID) -> bool:
+    """The document and, by its foreign key, its chunks; whether it was there."""
+    return bool(await conn.execute(DELETE_DOCUMENT, document_id) == "DELETE 1")
 
 
 async def erase_tenant(conn: Connection, tenant_id: UUID) -> int:

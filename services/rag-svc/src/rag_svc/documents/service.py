@@ -7,9 +7,10 @@ from datetime import datetime
 from uuid import UUID
 
 import structlog
+from switchboard.audit import Line, Resource, told
 from switchboard.blobs import Blobs, parse_key
 from switchboard.clock import Clock
-from switchboard.contracts.base import Fact, Page
+from switchboard.contracts.base import Actor, Fact, Page, Service
 from switchboard.contracts.documents import (
     DocumentIndexed,
     DocumentList,
@@ -21,7 +22,7 @@ from switchboard.contracts.documents import (
 from switchboard.contracts.providers import ProviderChoice
 from switchboard.db import Connection, Database
 from switchboard.errors import Conflict, FieldProblem, InvalidInput, NotFound, Unavailable
-from switchboard.ids import DocumentId, Ids
+from switchboard.ids import DocumentId, Ids, token
 from switchboard.inbox import Inbox
 from switchboard.outbox import Outbox, OutgoingMessage
 from switchboard.sealed import Sealed
@@ -52,7 +53,7 @@ class Documents:
         self._outbox = Outbox("knowledge")
         self._inbox = Inbox("knowledge")
 
-    async def register(self, tenant_id: UUID, body: RegisterDocument) -> Document:
+    async def register(self, tenant_id: UUID, body: RegisterDocument, actor: Actor) -> Document:
         """Take an uploaded document in and have it ingested. The same registration again returns what is there.
 
         :class:`InvalidInput` for another tenant's blob, :class:`Conflict` when the id belongs to other bytes.
@@ -63,6 +64,8 @@ class Documents:
             made = await repository.insert(conn, body, space, self._clock.now())
             if made is not None:
                 await self._outbox.add(conn, await self._encode(self._uploaded(tenant_id, made, choice)))
+                line = Line("document.added", Resource("document", token(made.id)), after=body)
+                await self._outbox.add(conn, await self._audited(tenant_id, actor, line))
                 return made
             there = await repository.get(conn, body.document_id)
         if there is None or (there.sha256, there.blob_key) != (body.sha256, body.blob_key):
@@ -107,13 +110,21 @@ class Documents:
         async with self._db.tenant(tenant_id, readonly=True) as conn:
             return await repository.counts(conn)
 
-    async def forget(self, tenant_id: UUID, document_id: UUID) -> None:
+    async def forget(self, tenant_id: UUID, document_id: UUID, actor: Actor) -> None:
         """Bytes, chunks and row. The bytes go first: if something fails, the row is still there to try again with."""
         document = await self.get(tenant_id, document_id)
+        was = {"media_type": document.media_type, "sha256": document.sha256, "size": document.size}
+        line = Line("document.forgotten", Resource("document", token(document_id)), before=was)
+        message = await self._audited(tenant_id, actor, line)
         await self._blobs.delete(parse_key(document.blob_key, tenant_id))
         async with self._db.tenant(tenant_id) as conn:
-            await repository.delete(conn, document_id)
+            if await repository.delete(conn, document_id):
+                await self._outbox.add(conn, message)
         _log.info("document forgotten", document_id=document_id.hex)
+
+    async def _audited(self, tenant_id: UUID, actor: Actor, line: Line) -> OutgoingMessage:
+        """For tenant-svc, which keeps the audit. The document's name is the clinic's, and masked."""
+        return await self._encode(told(tenant_id, Service.RAG_SVC, actor, line, self._clock.now()))
 
     async def reingest(self, tenant_id: UUID, document_id: UUID) -> Document:
         """Read the document again, as a new revision; searches see the old one until the new one is complete."""

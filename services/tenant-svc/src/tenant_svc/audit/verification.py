@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 from switchboard.clock import Clock
@@ -14,9 +15,9 @@ from tenant_svc.audit import repository as sql
 from tenant_svc.audit.anchors import Anchors
 from tenant_svc.audit.chain import Head, Walk
 from tenant_svc.audit.chains import Wrapping, key_purpose
+from tenant_svc.pages import SIZE, pages
 
-PAGE = 500
-_FIRST = UUID(int=0)
+LINES = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +43,9 @@ class Verification:
     async def all(self) -> AsyncIterator[Verified]:
         """Every tenant there is, has a chain, or has an anchor."""
         anchored = set(await self._anchors.tenants())
-        async for tenant_id in self._tenants():
-            anchored.discard(tenant_id)
-            yield await self.one(tenant_id)
+        async for row in pages(self._tenants):
+            anchored.discard(row["tenant_id"])
+            yield await self.one(row["tenant_id"])
         for tenant_id in sorted(anchored):
             yield await self.one(tenant_id)
 
@@ -63,22 +64,15 @@ class Verification:
         except SealError:
             return Verified(tenant_id, 0, "the chain's key is not one that this master key wrapped for this tenant")
         walk = Walk(key, anchor)
-        rows = await conn.fetch(sql.SELECT_LINES, 0, PAGE)
+        rows = await conn.fetch(sql.SELECT_LINES, 0, LINES)
         while rows and walk.take(map(dict, rows)):
-            rows = await conn.fetch(sql.SELECT_LINES, walk.at.seq, PAGE)
+            rows = await conn.fetch(sql.SELECT_LINES, walk.at.seq, LINES)
         walk.end(Head(int(found["seq"]), bytes(found["hash"])), self._clock.now())
         return Verified(tenant_id, walk.at.seq, walk.problem, walk.unanchored)
 
-    async def _tenants(self) -> AsyncIterator[UUID]:
-        after = _FIRST
-        while True:
-            async with self._db.platform(readonly=True) as conn:
-                rows = await conn.fetch(sql.SELECT_AUDITED, after, PAGE)
-            for row in rows:
-                yield row["tenant_id"]
-            if len(rows) < PAGE:
-                return
-            after = rows[-1]["tenant_id"]
+    async def _tenants(self, after: UUID) -> Sequence[Any]:
+        async with self._db.platform(readonly=True) as conn:
+            return await conn.fetch(sql.SELECT_AUDITED, after, SIZE)
 
 
 async def _without_chain(conn: Connection, tenant_id: UUID, anchor: Head | None) -> Verified:

@@ -8,9 +8,10 @@ commit fails, the bucket holds the same keys in another wrapping, or a coming on
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from switchboard.clock import Clock
@@ -22,13 +23,11 @@ from switchboard.wrapped import parse
 
 from tenant_svc.audit import repository as audit_sql
 from tenant_svc.audit.chains import key_purpose
+from tenant_svc.pages import SIZE, pages
 from tenant_svc.rotation import repository as sql
 
-PAGE = 200
 SETTLE_SECONDS = FRESH_SECONDS + UNCONFIRMED_SECONDS + 10.0
 """After that, every process that is on the bus has read what the bucket says."""
-
-_FIRST = UUID(int=0)
 
 Reseal = Callable[[Connection, DataKeys], Awaitable[int]]
 """Brings the credentials of the transaction's tenant under the key that seals; how many were under another one."""
@@ -77,8 +76,8 @@ class Rotation:
     async def master(self) -> Rewrapped:
         """Everything that a master key wraps, under the one in force. Needs the older one among the others."""
         tenants = data_keys = audit_keys = 0
-        async for tenant_id, _ in self._tenants():
-            data, audit = await self._rewrap(tenant_id)
+        async for row in pages(self._tenants):
+            data, audit = await self._rewrap(row["tenant_id"])
             tenants, data_keys, audit_keys = tenants + 1, data_keys + data, audit_keys + audit
         return Rewrapped(tenants, data_keys, audit_keys)
 
@@ -92,17 +91,15 @@ class Rotation:
             raise InvalidInput("made_before must not be in the future: a run that is begun again would begin anew")
         moment = int(made_before.timestamp())
         tenants = made = promoted = credentials = 0
-        async for tenant_id, wrapped in self._tenants():
+        async for row in pages(self._tenants):
             tenants += 1
-            if max(key.made_at for key in parse(wrapped)) < moment:
-                made += await self._change(tenant_id, lambda tenant, held: self._coming(tenant, held, moment))
+            made += await self._change(row["tenant_id"], lambda tenant, held: self._coming(tenant, held, moment))
         await self._pause(self._settle_s)
-        async for tenant_id, wrapped in self._tenants():
-            if _coming_waits(wrapped):
-                promoted += await self._change(tenant_id, _promotion)
+        async for row in pages(self._tenants):
+            promoted += await self._change(row["tenant_id"], _promotion)
         await self._pause(self._settle_s)
-        async for tenant_id, _ in self._tenants():
-            credentials += await self._reseal(tenant_id)
+        async for row in pages(self._tenants):
+            credentials += await self._reseal(row["tenant_id"])
         return Renewed(tenants, made, promoted, credentials)
 
     async def _rewrap(self, tenant_id: UUID) -> tuple[int, int]:
@@ -129,7 +126,7 @@ class Rotation:
 
     def _coming(self, tenant_id: UUID, held: bytes, moment: int) -> bytes | None:
         if max(key.made_at for key in parse(held)) >= moment:
-            return None  # another run was faster
+            return None  # by this run before it was killed, or by another one
         return self._keyring.with_coming(tenant_id, held, self._clock.now())
 
     async def _reseal(self, tenant_id: UUID) -> int:
@@ -140,24 +137,12 @@ class Rotation:
             keys = self._keyring.opened(tenant_id, bytes(held))
             return sum([await reseal(conn, keys) for reseal in self._reseals])
 
-    async def _tenants(self) -> AsyncIterator[tuple[UUID, bytes]]:
-        """All tenants with their wrapped keys, page by page, each in a short transaction."""
-        after = _FIRST
-        while True:
-            async with self._db.platform(readonly=True) as conn:
-                rows = await conn.fetch(sql.SELECT_TENANTS, after, PAGE)
-            for row in rows:
-                yield row["tenant_id"], bytes(row["wrapped"])
-            if len(rows) < PAGE:
-                return
-            after = rows[-1]["tenant_id"]
-
-
-def _coming_waits(wrapped: bytes) -> bool:
-    """A key at the end that is younger than the one that seals."""
-    keys = parse(wrapped)
-    return keys[-1].made_at > keys[0].made_at
+    async def _tenants(self, after: UUID) -> Sequence[Any]:
+        async with self._db.platform(readonly=True) as conn:
+            return await conn.fetch(sql.SELECT_TENANTS, after, SIZE)
 
 
 def _promotion(_tenant_id: UUID, held: bytes) -> bytes | None:
-    return Keyring.promoted(held) if _coming_waits(held) else None
+    """A key at the end that is younger than the one that seals has waited for this."""
+    keys = parse(held)
+    return Keyring.promoted(held) if keys[-1].made_at > keys[0].made_at else None

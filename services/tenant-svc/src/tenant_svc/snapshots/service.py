@@ -6,7 +6,7 @@ The buckets may be lost at any time. They are filled again at start-up, by a swe
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 from uuid import UUID
@@ -20,14 +20,13 @@ from switchboard.errors import SwitchboardError
 from switchboard.ids import token
 from switchboard.inbox import Inbox
 
+from tenant_svc.pages import SIZE, pages
 from tenant_svc.snapshots import repository as sql
 from tenant_svc.store import SCHEMA
 
 _log = structlog.get_logger(__name__)
 
 CONSUMER = "tenant-svc-config"
-PAGE = 200
-_FIRST = UUID(int=0)
 
 
 class Snapshots(Protocol):
@@ -88,10 +87,10 @@ class Projection:
     async def rebuild(self) -> Rebuilt:
         """Fill the buckets with all that they lack."""
         keys = 0
-        async for row in self._pages(self._key_page):
+        async for row in pages(self._key_page):
             keys += await self._restore_key(row["tenant_id"])
         tenants = snapshots = 0
-        async for row in self._pages(self._snapshot_page):
+        async for row in pages(self._snapshot_page):
             tenants += 1
             snapshots += await self.project(row["tenant_id"])
         return Rebuilt(tenants, snapshots, keys)
@@ -120,19 +119,8 @@ class Projection:
 
     async def _key_page(self, after: UUID) -> Sequence[Any]:
         async with self._db.platform(readonly=True) as conn:
-            return await conn.fetch(sql.SELECT_KEYS, after, PAGE)
+            return await conn.fetch(sql.SELECT_KEYS, after, SIZE)
 
     async def _snapshot_page(self, after: UUID) -> Sequence[Any]:
         async with self._db.platform(readonly=True) as conn:
-            return await conn.fetch(sql.SELECT_SNAPSHOTS, after, PAGE)
-
-    async def _pages(self, page: Callable[[UUID], Awaitable[Sequence[Any]]]) -> AsyncIterator[Any]:
-        """Rows of all tenants, page by page, each in a short transaction."""
-        after = _FIRST
-        while True:
-            rows = await page(after)
-            for row in rows:
-                yield row
-            if len(rows) < PAGE:
-                return
-            after = rows[-1]["tenant_id"]
+            return await conn.fetch(sql.SELECT_SNAPSHOTS, after, SIZE)
