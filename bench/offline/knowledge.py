@@ -25,7 +25,7 @@ from rag_svc.main import vector_codec
 from rag_svc.search.service import Retrieval
 from switchboard.blobs import Blobs, key
 from switchboard.clock import SystemClock
-from switchboard.contracts.base import Fact
+from switchboard.contracts.base import Actor, Fact
 from switchboard.contracts.documents import Chunk, IndexChunks, RegisterDocument, Search
 from switchboard.db import Database
 from switchboard.embeddings import Embedders, MiniLm
@@ -68,6 +68,7 @@ class Knowledge:
                 sha256=hashlib.sha256(document.data).hexdigest(),
                 size=len(document.data),
             ),
+            Actor(kind="service", id="bench"),
         )
         drafts = chunk(await Parser().parse(document.media_type, document.data))
         vectors = await self.embedder.embed([draft.embedded for draft in drafts])

@@ -21,6 +21,7 @@ from switchboard.contracts.snapshot import Opening, TenantSnapshot
 from switchboard.service import Service
 from switchboard.testing.database import MigratedDatabase
 
+from tenant_svc.audit.anchors import Anchors
 from tenant_svc.settings import Settings
 
 OPERATORS_TOKEN = "operators-token-of-the-tests"  # noqa: S105 - made up
@@ -131,3 +132,9 @@ class TenantSvc:
 
     async def operate(self, method: str, path: str, token: str = OPERATORS_TOKEN) -> Any:
         return await self.http.request(method, path, headers={"authorization": f"Bearer {token}"})
+
+
+async def anchored(anchors: Anchors, clinic: Clinic, seq: int) -> bool:
+    """The head of the clinic's audit is line ``seq``, outside of the database."""
+    head = await anchors.of(clinic.tenant_id)
+    return head is not None and head.seq == seq

@@ -8,18 +8,25 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 import pytest_asyncio
 from fleet.bus_fixtures import BusServer
 from pydantic import SecretStr
 from switchboard.bus import Bus
+from switchboard.bus.topology import AUDIT_HEADS
+from switchboard.clock import SystemClock
+from switchboard.contracts import tenants as contract
 from switchboard.contracts.base import Service as Name
+from switchboard.contracts.snapshot import AgentConfiguration
 from switchboard.db import Database
 from switchboard.service import Service, serve
 from switchboard.settings import BlobSettings, HttpSettings, LiveKitSettings, ProviderKinds
 from switchboard.testing.database import MigratedDatabase
+from tenant_svc.audit.anchors import Anchors
+from tenant_svc.audit.verification import Verification
 from tenant_svc.main import compose
 from tenant_svc.settings import OperatorsSettings, PlatformSettings, ProjectionSettings, Settings
-from tenant_svc.testing import OPERATORS_TOKEN, TenantSvc, until
+from tenant_svc.testing import OPERATORS_TOKEN, Clinic, TenantSvc, anchored, until
 
 NOBODY_THERE = LiveKitSettings(url="ws://127.0.0.1:9", api_key="key", api_secret=SecretStr("s" * 32))
 
@@ -78,3 +85,23 @@ async def tenant_svc(
         yield TenantSvc(service, gateway, reader, http, migrated)
     service.stop()
     assert await running == 0, service.failure
+
+
+@pytest.fixture
+def anchors(db: Database, own_bus: Bus) -> Anchors:
+    return Anchors(db, own_bus.bucket(AUDIT_HEADS))
+
+
+@pytest.fixture
+def verification(db: Database, own_bus: Bus, anchors: Anchors) -> Verification:
+    return Verification(db, anchors, own_bus.keyring, SystemClock())
+
+
+@pytest_asyncio.fixture
+async def clinic(tenant_svc: TenantSvc, anchors: Anchors) -> Clinic:
+    """With six lines in its audit, all anchored."""
+    made = await tenant_svc.ready_clinic("+34911000301")
+    for greeting in ("One", "Two", "Three"):
+        await tenant_svc.ask(contract.SET_AGENT, AgentConfiguration(greeting=greeting), made)
+    await until(lambda: anchored(anchors, made, 6))
+    return made
