@@ -42,6 +42,7 @@ from switchboard.outbox import Outbox, Relay
 from switchboard.sealed import Sealed
 from switchboard.settings import BlobSettings, DatabaseSettings
 from switchboard.snapshot import SnapshotBook, SnapshotWriter
+from switchboard.tasks import end
 
 from call_orchestrator.adapters.livekit import Media
 from call_orchestrator.adapters.livekit_fake import FakeMedia
@@ -184,9 +185,7 @@ async def rig(
         try:
             yield made
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await end(*tasks)
             await bus.drain()
 
 
