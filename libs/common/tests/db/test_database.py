@@ -96,7 +96,7 @@ async def test_a_statement_that_takes_too_long_is_ended_by_the_server(migrated: 
 
 
 async def test_a_pool_with_nothing_left_says_unavailable(migrated: MigratedDatabase) -> None:
-    async with opened(migrated, max_pool=1, acquire_timeout_s=0.05) as db, db.platform():
+    async with opened(migrated, max_pool=1, acquire_timeout_s=0.5) as db, db.platform():
         with pytest.raises(Unavailable):
             async with db.platform():
                 pass

@@ -37,11 +37,14 @@ class SystemCall:
 
 
 def traced(spec: ProcessSpec, output: Path) -> ProcessSpec:
-    """``spec`` under strace. Where a process may not be traced it does not start, and its log says so."""
+    """``spec`` under strace. Where a process may not be traced it does not start, and its log says so.
+
+    A process also where servers run as containers: strace sees its own children only.
+    """
     strace = str(find_program("strace", "run `make test-setup` (Debian package strace)"))
     # -y: descriptors with their paths; -xx and -s: whole contents; the filter runs in the kernel, so that all else is fast.
     options = ("-f", "--seccomp-bpf", "-y", "-xx", "-s", str(2**21), "-e", f"trace={CALLS}", "-e", "signal=none")
-    return replace(spec, argv=(strace, *options, "-o", str(output), "--", *spec.argv))
+    return replace(spec, argv=(strace, *options, "-o", str(output), "--", *spec.argv), container=None)
 
 
 def child_of(pid: int) -> int:
