@@ -87,6 +87,16 @@ async def test_a_reinvite_moves_the_audio_and_late_packets_do_not_move_it_back()
     assert fixture.socket.sent[-1][1] == ("192.0.2.9", 4003)
 
 
+async def test_what_the_old_place_sends_first_after_a_reinvite_does_not_hold_the_audio_there() -> None:
+    """Nothing had come before the caller moved: the first packet is one that was still on its way."""
+    fixture = Fixture()
+    fixture.stream.enable_output()
+    fixture.stream.set_remote(("192.0.2.8", 4002))
+    fixture.receive(0, ULAW.encode(ONES), CALLER)
+    fixture.stream.tick()
+    assert fixture.socket.sent[-1][1] == ("192.0.2.8", 4002)
+
+
 async def test_a_reinvite_with_the_same_address_changes_nothing() -> None:
     fixture = Fixture()
     fixture.stream.enable_output()

@@ -117,7 +117,7 @@ class MediaStream:
     def set_remote(self, remote: Address) -> None:
         """A re-INVITE moved the caller's media: follow it, and latch to the first source other than the old one."""
         if remote != self._described:
-            self._left = self._destination if self._latched else None
+            self._left = self._destination
             self._described, self._destination, self._latched = remote, remote, False
 
     def play_digits(self, digits: str) -> None:
