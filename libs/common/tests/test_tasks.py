@@ -12,6 +12,8 @@ from nats.aio.client import Client
 from switchboard import tasks
 from switchboard.bus.connection import LateClient
 from switchboard.bus.kv import Bucket
+from switchboard.errors import Unavailable
+from switchboard.outbox import Relay
 
 pytestmark = pytest.mark.unit
 
@@ -62,6 +64,32 @@ async def test_a_client_that_is_closed_while_it_reconnects_leaves_no_task_behind
     async with asyncio.timeout(5):
         await client.close()
     assert reconnecting.cancelled()
+
+
+async def test_a_relay_ends_though_the_database_swallowed_its_cancellation() -> None:
+    """asyncpg waits for a connection with wait_for. In a task group there is no second cancellation."""
+    begun = asyncio.Event()
+
+    class Deaf:
+        def platform(self) -> Deaf:
+            return self
+
+        listener = platform
+
+        async def __aenter__(self) -> None:
+            begun.set()
+            with suppress(asyncio.CancelledError):
+                await asyncio.Event().wait()
+            raise Unavailable("away")
+
+        async def __aexit__(self, *_: object) -> None:
+            return
+
+    (relaying,) = await running(Relay(cast("Any", Deaf()), "calls", cast("Any", None), lambda: 0.0).run())
+    await begun.wait()
+    async with asyncio.timeout(5):
+        await tasks.end(relaying)
+    assert relaying.done()
 
 
 async def test_a_watch_ends_when_its_cancellation_was_swallowed_with_an_update() -> None:

@@ -23,6 +23,7 @@ import structlog
 
 from switchboard.db import DATABASE_ERRORS, Connection, Database
 from switchboard.errors import SwitchboardError
+from switchboard.tasks import asked_to_end
 from switchboard.telemetry import context_headers
 
 _log = structlog.get_logger(__name__)
@@ -205,7 +206,7 @@ class Relay:
             return int(await conn.fetchval(PRUNE.format(schema=self._schema), self._settings.keep))
 
     async def _work(self) -> None:
-        while True:
+        while not asked_to_end():
             self._wake.clear()
             try:
                 await self.drain()
@@ -229,7 +230,7 @@ class Relay:
 
     async def _listen(self) -> None:
         """Hold a LISTEN; it must be given again on each new connection."""
-        while True:
+        while not asked_to_end():
             try:
                 async with self._db.listener() as conn:
                     await self._hear(conn)

@@ -9,6 +9,13 @@ AGAIN_SECONDS = 2.0
 """How long a task may take to clean up before it is cancelled once more."""
 
 
+def asked_to_end() -> bool:
+    """Whether the current task was cancelled, even if it never noticed. For loops without an end, above all in a task group,
+    which cancels its tasks once and then waits for them whatever is asked of it."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
 async def end(*tasks: asyncio.Task[Any] | None) -> None:
     """Cancel ``tasks`` and return when they have ended, however they did. The task that asks is not waited for.
 

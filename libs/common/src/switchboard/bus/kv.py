@@ -15,6 +15,7 @@ from nats.js.errors import KeyDeletedError, KeyNotFoundError, KeyWrongLastSequen
 from nats.js.kv import KeyValue
 
 from switchboard.errors import Conflict, Unavailable
+from switchboard.tasks import asked_to_end
 
 _log = structlog.get_logger(__name__)
 
@@ -109,9 +110,8 @@ class Bucket:
                 await asyncio.sleep(RETRY_SECONDS)
 
     async def _follow(self, watcher: KeyValue.KeyWatcher, on_entry: OnEntry, on_caught_up: Callable[[], None]) -> None:
-        task = asyncio.current_task()
         while not self._again.is_set():
-            if task is not None and task.cancelling():
+            if asked_to_end():
                 # nats-py waits with asyncio.wait_for, which in Python 3.11 swallows a cancellation that meets an update.
                 raise asyncio.CancelledError
             try:
