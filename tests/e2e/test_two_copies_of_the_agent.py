@@ -54,6 +54,11 @@ class Lines:
         return await metric(self._fleet.layout, copy, "voice_agent_calls_active")
 
     async def on_both(self) -> None:
+        async def idle() -> bool:
+            return not any([await self.active(copy) for copy in self.on])
+
+        # A job counts until its process has ended, some seconds after its call: it would hide a new call's beginning.
+        await until("no copy has a call of an earlier test in hand", idle)
         for _ in range(MOST_CALLS):
             if all(self.on.values()):
                 return
