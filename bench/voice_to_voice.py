@@ -18,7 +18,8 @@ from fleet.speech import Samples
 from bench.frame import command, statistics
 from bench.frame.interleave import LATENCY, Against, Batch, Side, Trial, interleave
 from bench.frame.results import Figure, Goal
-from bench.voice.bed import ECHO, OURS, PROVIDERS_MS, STOCK, TUNED, Bed
+from bench.peer import ECHO
+from bench.voice.bed import OURS, PROVIDERS_MS, STOCK, TUNED, Bed
 from bench.voice.phone import NotAnswered
 from bench.voice.sides import FLOOR, TITLES, Findings, on_a_bed, role
 from bench.voice.speech import Callers, line_noise

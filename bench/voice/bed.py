@@ -29,7 +29,6 @@ from livekit.protocol.sip import (
     CreateSIPDispatchRuleRequest,
     CreateSIPInboundTrunkRequest,
     SIPDispatchRule,
-    SIPDispatchRuleDirect,
     SIPDispatchRuleIndividual,
     SIPDispatchRuleInfo,
     SIPInboundTrunkInfo,
@@ -37,6 +36,7 @@ from livekit.protocol.sip import (
 
 from bench.frame.ground import WRITES_SPANS
 from bench.peer import AGENT_NAME as PEER
+from bench.peer import ECHO
 from bench.voice.phone import NotAnswered, call
 
 STT_MS, LLM_MS, TTS_MS = 150, 300, 100
@@ -44,7 +44,6 @@ PROVIDERS_MS = STT_MS + LLM_MS + TTS_MS
 """What the providers take of a turn, one after the other."""
 
 
-ECHO_ROOM = "bench-echo"
 IDLE_PROCESSES = 2
 """Warm processes of our worker: as many as the plain one has by itself on two cores."""
 
@@ -58,7 +57,7 @@ VOICE = "hpp4J3VqNfWAUOO0d1Us"
 WORDS_A_MINUTE = 230
 """Quick answers: how long one lasts has no part in how soon it begins."""
 
-OURS, STOCK, TUNED, ECHO = "ours", "stock", "tuned", "echo"
+OURS, STOCK, TUNED = "ours", "stock", "tuned"
 NUMBERS = {STOCK: "18880000001", TUNED: "18880000002", ECHO: "18880000003"}
 
 
@@ -128,16 +127,13 @@ async def set_latencies(providers: EmulatorsClient) -> None:
 
 
 def specs(layout: Layout, emulated: EmulatedProviders, instructions: Path, greeting: str) -> list[ProcessSpec]:
-    """The fleet's processes, the plain worker and the echo."""
+    """The fleet's processes and the plain worker, in which the echo is too."""
     found = [adapted(spec) for spec in all_specs(layout)]
     livekit = layout.livekit
-    access = {
+    peer = {
         "LIVEKIT_URL": livekit.url,
         "LIVEKIT_API_KEY": livekit.api_key,
         "LIVEKIT_API_SECRET": livekit.api_secret,
-    }
-    peer = {
-        **access,
         "PROVIDERS": f"http://127.0.0.1:{emulated.port}",
         "PROVIDERS_KEY": emulated.key,
         "INSTRUCTIONS": str(instructions),
@@ -146,7 +142,6 @@ def specs(layout: Layout, emulated: EmulatedProviders, instructions: Path, greet
     return [
         *found,
         beside(layout, "peer", ("bench.peer.worker",), peer),
-        beside(layout, "echo", ("bench.voice.echo", ECHO_ROOM), access),
     ]
 
 
@@ -221,14 +216,11 @@ async def open_lines(made: Bed) -> None:
                     )
                 )
             )
-            info = SIPDispatchRuleInfo(rule=_rule(name), trunk_ids=[trunk.sip_trunk_id], name=f"bench {name}")
-            if name != ECHO:
-                agent = RoomAgentDispatch(agent_name=PEER, metadata=name)
-                info.room_config.CopyFrom(RoomConfiguration(agents=[agent]))
+            individual = SIPDispatchRuleIndividual(room_prefix=f"bench-{name}-")
+            info = SIPDispatchRuleInfo(
+                rule=SIPDispatchRule(dispatch_rule_individual=individual),
+                trunk_ids=[trunk.sip_trunk_id],
+                name=f"bench {name}",
+                room_config=RoomConfiguration(agents=[RoomAgentDispatch(agent_name=PEER, metadata=name)]),
+            )
             await lk.sip.create_sip_dispatch_rule(CreateSIPDispatchRuleRequest(dispatch_rule=info))
-
-
-def _rule(name: str) -> SIPDispatchRule:
-    if name == ECHO:
-        return SIPDispatchRule(dispatch_rule_direct=SIPDispatchRuleDirect(room_name=ECHO_ROOM))
-    return SIPDispatchRule(dispatch_rule_individual=SIPDispatchRuleIndividual(room_prefix=f"bench-{name}-"))

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from fleet.process import FleetError
 from fleet.speech import Samples
 
-from bench.voice.bed import ECHO, Bed
+from bench.peer import ECHO
+from bench.voice.bed import Bed
 from bench.voice.phone import NotAnswered, PhoneCall, call
 
 LONGEST_WAIT_S = 10.0
@@ -19,7 +20,7 @@ END_OF_ANSWER_S = 0.6
 """Silence that ends an answer; espeak-ng pauses up to 0.41 s within one."""
 
 ECHO_TRIES = 4
-"""The room of the echo's last caller may be taken away under the next one."""
+"""A worker whose warm processes are all taken says so, as to a caller."""
 
 BREATH_S = 0.3
 """A person's pause before the next question."""

@@ -198,6 +198,24 @@ async def test_transcripts_are_held_until_the_caller_pauses_and_shown_meanwhile(
     assert one.offline.line.frames == 0
 
 
+async def test_the_offline_ear_gets_ready_when_an_answer_is_late_and_not_before(one: Fixture) -> None:
+    one.main.deadline = 5.0
+    await one.begins()
+    await one.pauses()
+    one.main.settled()
+    one.main.line.out.put_nowait(event(Kind.FINAL_TRANSCRIPT, "in time"))
+    await one.turn()
+    await one.ends()
+    assert await one.next() == "in time"
+    assert one.offline.streams == []
+    await one.begins()
+    await one.ends()
+    assert len(one.offline.streams) == 1
+    one.main.line.out.put_nowait(event(Kind.FINAL_TRANSCRIPT, "late"))
+    assert await one.next() == "late"
+    assert one.offline.line.frames == 0
+
+
 async def test_only_the_ear_in_use_is_believed(one: Fixture) -> None:
     """One that was given up for a word that came too late is not."""
     await one.begins()

@@ -130,7 +130,6 @@ class _Stream(stt.RecognizeStream):
         forward = asyncio.create_task(self._forward(detector), name="ear audio")
         try:
             self._line = self._best_line()
-            self._offline_line()  # loads its models now, not when a caller waits for it
             async for event in detector:
                 self._on_vad(event)
             await forward
@@ -180,6 +179,7 @@ class _Stream(stt.RecognizeStream):
             if self._hearing.ended(spoke_until, self._line.link.deadline, whole=whole):
                 self._understood()
             else:
+                self._open_offline()
                 self._start_timer()
 
     def _watch_for_pause(self, event: vad.VADEvent) -> None:
@@ -269,7 +269,9 @@ class _Stream(stt.RecognizeStream):
     def _best_line(self) -> Line:
         return self._open(self._chain.breaker.usable(self._chain.links)[0])
 
-    def _offline_line(self) -> None:
+    def _open_offline(self) -> None:
+        """When an answer is late: its models take a second to load, about what is left of a deadline. Calls whose answers
+        are in time, nearly all, pay for no process of it."""
         for link in self._chain.links:
             if link.endpoint == OFFLINE:
                 self._open(link)
