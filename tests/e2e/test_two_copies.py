@@ -24,7 +24,7 @@ from fleet.listening import ListeningCall, listening_call, long_greeting
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="function"), pytest.mark.timeout(300)]
 
 RUNS = range(int(os.environ.get("COPIES_RUNS", "1")))
-SERVING = "switchboard_rpc_server_in_hand"
+SERVING = "switchboard_rpc_server_active_requests"
 IN_HAND = "switchboard_bus_in_hand"
 BROKEN_OFF = 2.0
 """Seconds of silence in the middle of what is spoken; between two sentences there is 0.4 s, on a busy machine 1.1."""
@@ -120,8 +120,8 @@ async def test_ingestion_goes_on_in_the_other_worker(
 
 
 async def taken_in(fleet: RunningFleet, copy: str) -> float:
-    name = "switchboard_bus_consumed_total"
-    return await metric(fleet.layout, copy, name, contract="documents.uploaded/1", outcome="ok")
+    name = "messaging_process_duration_seconds_count"
+    return await metric(fleet.layout, copy, name, contract="documents.uploaded/1", error_type="")
 
 
 @pytest.mark.parametrize("run", RUNS)
@@ -146,7 +146,7 @@ async def test_the_index_takes_in_and_is_searched_while_one_copy_dies(
                 held(fleet.database, NO_WRITES) as writes,
                 working(lambda: uploaded(client, range(101, 105))) as uploads,
             ):
-                victim = await with_work_in_hand(layout, "rag-svc", SERVING, contract="rag.register/1")
+                victim = await with_work_in_hand(layout, "rag-svc", SERVING, rpc_method="rag.register/1")
                 await killing.kill(victim)
                 await writes.release()
                 await asyncio.gather(*uploads)
@@ -177,7 +177,7 @@ async def test_requests_of_a_killed_gateway_are_made_again_and_count_once(
         async with held(fleet.database, THE_TENANT, tenant) as row, working(*requests) as added:
 
             async def all_wait() -> bool:
-                gauges = [metric(layout, copy, SERVING, contract="tenants.add_location/1") for copy in TENANT_SVC]
+                gauges = [metric(layout, copy, SERVING, rpc_method="tenants.add_location/1") for copy in TENANT_SVC]
                 return sum(await asyncio.gather(*gauges)) >= len(names)
 
             await until("all requests wait behind the gateways", all_wait)
@@ -209,7 +209,7 @@ async def test_publications_are_finished_by_the_other_copy(
         assert (await api.publish()).version == (await api.publish()).version - 1
         publishing = [lambda at=at: client.ask(lambda one: one.publish(), first=at) for at in range(6)]
         async with held(fleet.database, THE_TENANT, tenant) as row, working(*publishing) as published:
-            victim = await with_work_in_hand(layout, "tenant-svc", SERVING, contract="tenants.publish/1")
+            victim = await with_work_in_hand(layout, "tenant-svc", SERVING, rpc_method="tenants.publish/1")
             await killing.kill(victim)
             await row.release()
             versions = [one.version for one in await asyncio.gather(*published)]  # type: ignore[attr-defined]

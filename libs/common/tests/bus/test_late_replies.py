@@ -35,8 +35,8 @@ class Clock(SystemClock):
 
 
 def counted() -> float:
-    labels = {"contract": tenants.PUBLISH.contract()}
-    return REGISTRY.get_sample_value("switchboard_rpc_late_replies_total", labels) or 0.0
+    labels = {"rpc_method": tenants.PUBLISH.contract()}
+    return REGISTRY.get_sample_value("switchboard_rpc_server_late_replies_total", labels) or 0.0
 
 
 async def counted_since(before: float) -> float:

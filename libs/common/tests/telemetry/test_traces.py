@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from switchboard.settings import TelemetrySettings
-from switchboard.telemetry import Metrics, context_headers, remote_span, setup, span, trace_ids
+from switchboard.telemetry import PROCESS, Metrics, context_headers, remote_span, setup, span, trace_ids
 
 pytestmark = pytest.mark.unit
 
@@ -80,15 +80,22 @@ def test_metrics_are_named_by_opentelemetrys_conventions() -> None:
     metrics.counter("calls.admitted", "Calls admitted", ("outcome",)).labels("open").inc()
     metrics.histogram("rpc.server.duration", "RPC").observe(0.02)
     metrics.gauge("outbox.waiting", "Rows not sent").set(3)
+    metrics.gauge("spool.size", "What waits", unit="By").set(4)
     text = metrics.render().decode()
 
     assert 'calls_admitted_total{outcome="open"} 1.0' in text
     assert 'rpc_server_duration_seconds_bucket{le="0.025"} 1.0' in text
     assert "outbox_waiting 3.0" in text
+    assert "spool_size_bytes 4.0" in text
     assert "process_" in text
 
 
-@pytest.mark.parametrize("label", ["call_id", "phone", "user_id"])
+def test_what_modules_count_for_the_process_is_exported_by_every_service() -> None:
+    PROCESS.counter("switchboard.test.things", "Things that this test counts").inc(2)
+    assert "switchboard_test_things_total 2.0" in Metrics().render().decode()
+
+
+@pytest.mark.parametrize("label", ["call_id", "phone", "user_id", "tenant_id", "room_sid", "subject"])
 def test_labels_that_would_name_a_call_or_a_person_are_refused(label: str) -> None:
     with pytest.raises(ValueError, match=label):
         Metrics().counter("calls.admitted", "Calls", ("outcome", label))
@@ -98,3 +105,14 @@ def test_labels_that_would_name_a_call_or_a_person_are_refused(label: str) -> No
 def test_metric_names_are_dotted(name: str) -> None:
     with pytest.raises(ValueError, match="not a dotted"):
         Metrics().counter(name, "x")
+
+
+@pytest.mark.parametrize("name", ["calls.total", "calls.admitted_total", "spool.bytes", "turn.seconds", "calls.count"])
+def test_what_the_exported_name_gets_by_itself_is_no_part_of_a_name(name: str) -> None:
+    with pytest.raises(ValueError, match="by itself"):
+        Metrics().gauge(name, "x")
+
+
+def test_units_are_those_of_ucum() -> None:
+    with pytest.raises(ValueError, match="not one of the units"):
+        Metrics().gauge("spool.size", "x", unit="bytes")

@@ -24,7 +24,9 @@ NAME = Service.INGEST_WORKER.value
 
 async def compose(process: service.Service[Settings]) -> ASGIApp | None:
     settings, ingest = process.settings, process.settings.ingest
-    faults = process.metrics.counter("embeddings.faults", "Providers that gave no vectors", ("endpoint", "fault"))
+    faults = process.metrics.counter(
+        "switchboard.embeddings.faults", "Providers that gave no vectors", ("endpoint", "fault")
+    )
     embedders = await process.enter(
         Embedders.open(
             MiniLm.open(settings.embeddings.model_dir, threads=1),

@@ -115,5 +115,5 @@ async def test_a_failing_provider_costs_a_caller_its_meaning_and_no_answer(
         await clinic.publish(2, MAIN)
         await clinic.embedded(second, "main")
     counted = await house.metrics("rag-svc")
-    assert 'embeddings_faults_total{endpoint="main",fault="rate_limited"}' in counted
+    assert 'switchboard_embeddings_faults_total{endpoint="main",fault="rate_limited"}' in counted
     assert "delivery failed" in house.log("ingest-worker"), "it was waited for before it was done without"

@@ -46,7 +46,9 @@ async def compose(process: service.Service[Settings]) -> ASGIApp:
     settings = process.settings
     offline = MiniLm.open(settings.embeddings.model_dir)
     offline.embed_one("warm up")  # the first run allocates; a caller shouldn't wait for it
-    faults = process.metrics.counter("embeddings.faults", "Providers that gave no vectors", ("endpoint", "fault"))
+    faults = process.metrics.counter(
+        "switchboard.embeddings.faults", "Providers that gave no vectors", ("endpoint", "fault")
+    )
     embedders = await process.enter(
         Embedders.open(
             offline,

@@ -57,7 +57,9 @@ async def compose(service: Service[Settings]) -> ASGIApp | None:
     snapshots = SnapshotWriter(bus.bucket(SNAPSHOTS), Blobs.open(settings.blobs))
     projection = Projection(db, snapshots, bus.bucket(TENANT_KEYS))
     store = Store(db, bus, service.ids, service.clock, bus.keyring, secrets.token_bytes)
-    refused = service.metrics.counter("audit.anchors_refused", "Heads of audit chains that could not move on")
+    refused = service.metrics.counter(
+        "tenant_svc.audit.anchors_refused", "Heads of audit chains that could not move on"
+    )
     anchors = Anchors(db, bus.bucket(AUDIT_HEADS), refused.inc)
     publishing = Publishing(store, projection.hint)
     reconcilers = await _reconcilers(service, db, bus)
@@ -98,9 +100,11 @@ async def _reconcilers(service: Service[Settings], db: Database, bus: Bus) -> li
         max_call_s=settings.max_call_s,
     )
     rounds = service.metrics.counter(
-        "reconciler.rounds", "Rounds over a LiveKit's trunks and rules", ("cell", "outcome")
+        "tenant_svc.reconciler.rounds", "Rounds over a LiveKit's trunks and rules", ("cell", "outcome")
     )
-    writes = service.metrics.counter("reconciler.writes", "Trunks and rules created, replaced or deleted", ("cell",))
+    writes = service.metrics.counter(
+        "tenant_svc.reconciler.writes", "Trunks and rules created, replaced or deleted", ("cell",)
+    )
 
     def told(outcome: Outcome) -> None:
         rounds.labels(outcome.cell, "ok" if outcome.ok else "failed").inc()

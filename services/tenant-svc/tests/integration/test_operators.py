@@ -73,4 +73,4 @@ async def test_without_livekit_the_service_is_ready_and_says_what_it_lacks(tenan
     [last] = (await tenant_svc.operate("GET", "/ops/reconcile")).json()["cells"]
     assert (last["ok"], last["error"]) == (False, "Unavailable")
     metrics = (await tenant_svc.http.get("/metrics")).text
-    assert 'reconciler_rounds_total{cell="default",outcome="failed"}' in metrics
+    assert 'tenant_svc_reconciler_rounds_total{cell="default",outcome="failed"}' in metrics

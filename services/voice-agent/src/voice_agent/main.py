@@ -13,6 +13,7 @@ from switchboard.snapshot import SnapshotBook
 
 from voice_agent.calls.replay import Replay
 from voice_agent.calls.spool import Spool
+from voice_agent.calls.stages import SECONDS, count_stages
 from voice_agent.calls.standby import Standby, WrappedKeyBook
 from voice_agent.settings import Settings
 from voice_agent.worker import SERVICE, make_server
@@ -35,6 +36,13 @@ async def compose(service: Service[Settings]) -> ASGIApp | None:
 
     calls = service.metrics.gauge("voice_agent.calls.active", "Calls in progress")
     calls.set_function(lambda: len(server.active_jobs))
+    stages = service.metrics.histogram(
+        "voice_agent.turn.stage.duration", "What a turn of a call waited for", ("stage",), buckets=SECONDS
+    )
+    service.background(
+        "stages",
+        count_stages(service.settings.worker.stages, lambda stage, seconds: stages.labels(stage).observe(seconds)),
+    )
     server.on("worker_registered", on_registered)
     service.health.required("livekit", ready)
     service.on_close(server.aclose)
@@ -68,7 +76,7 @@ def _without_the_bus(service: Service[Settings]) -> None:
     service.background("wrapped keys", keys.run())
     service.background("standby", Standby(book, keys, bus.keyring, service.clock).serve(worker.standby))
     spool = Spool(worker.spool, worker.spool_mb * 1_000_000)
-    waiting = service.metrics.gauge("voice_agent.spool.bytes", "Facts that wait for the bus")
+    waiting = service.metrics.gauge("voice_agent.spool.size", "Facts that wait for the bus", unit="By")
     waiting.set_function(spool.size)
     service.background("spool", Replay(spool, bus).run())
 

@@ -36,6 +36,11 @@ class WorkerSettings(Fragment):
         """The socket on which the worker decides for its calls when the bus is away."""
         return self.state / "standby.sock"
 
+    @property
+    def stages(self) -> Path:
+        """The socket on which the worker hears how long the stages of its calls' turns took."""
+        return self.state / "stages.sock"
+
 
 class SpeechSettings(Fragment):
     """The offline ear and voice."""

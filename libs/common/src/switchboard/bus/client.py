@@ -163,7 +163,7 @@ class Bus:
                 )
             except (NatsError, TimeoutError, OSError) as error:
                 raise Unavailable(f"the broker did not store {name}") from error
-        metrics.published.labels(name).inc()
+        metrics.sent.labels(name).inc()
 
     def consume(self, handlers: Mapping[type[Fact], FactHandler], at_once: int = IN_HAND) -> None:
         """Start consuming; one durable per stream, shared with this service's other replicas.

@@ -9,17 +9,13 @@ from typing import Any
 import structlog
 from nats.aio.client import Client
 from nats.errors import ConnectionClosedError, Error, NoServersError
-from prometheus_client import Counter
 
 from switchboard import tasks
+from switchboard.bus import metrics
 from switchboard.errors import Unavailable
 from switchboard.settings import NatsSettings
 
 _log = structlog.get_logger(__name__)
-_errors = Counter(
-    "switchboard_bus_errors", "Asynchronous errors of the NATS connection, permission violations included"
-)
-_reconnects = Counter("switchboard_bus_reconnects", "Times the NATS connection came back")
 
 RECONNECT_SECONDS = 0.25
 
@@ -82,14 +78,14 @@ async def establish(
 
     async def error(problem: Exception) -> None:
         # Permission violations of publishes and subscriptions reach a client only here, as text.
-        _errors.inc()
+        metrics.errors.inc()
         _log.error("bus error", error=str(problem))
 
     async def disconnected() -> None:
         _log.warning("bus disconnected")
 
     async def reconnected() -> None:
-        _reconnects.inc()
+        metrics.reconnects.inc()
         _log.info("bus reconnected")
         await on_reconnected()
 

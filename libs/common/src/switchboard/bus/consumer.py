@@ -209,7 +209,9 @@ class ConsumerLoop:
             # A message that kills its process never reaches the lines below; its count does.
             await self._bury(msg, headers, "tries-used-up", attempt)
             return
-        outcome = "ok"
+        error_type = ""
+        clock = asyncio.get_running_loop().time
+        started = clock()
         with remote_span(
             f"process {label}",
             headers,
@@ -219,12 +221,12 @@ class ConsumerLoop:
             try:
                 await self._patiently(msg, headers, name, attempt)
             except Exception as error:
-                outcome = error.code if isinstance(error, SwitchboardError) else "internal"
+                error_type = error.code if isinstance(error, SwitchboardError) else "internal"
                 await self._failed(msg, headers, error, attempt)
             else:
                 await self._acknowledge(msg)
             finally:
-                metrics.consumed.labels(label, outcome).inc()
+                metrics.processed.labels(label, error_type).observe(clock() - started)
 
     async def _patiently(self, msg: Msg, headers: Mapping[str, str], name: str, attempt: int) -> None:
         """:meth:`_dispatch`, again while what the handler needs is away: that is no fault of the message's."""

@@ -1,25 +1,25 @@
-"""What the bus counts. Labels are contract names and outcomes: never ids, never subjects."""
+"""What the bus counts. Labels are contract names and error codes: never ids, never subjects.
+
+``error_type`` is empty where nothing went wrong, as OpenTelemetry leaves ``error.type`` out; how many there were is the
+``_count`` of a duration.
+"""
 
 from __future__ import annotations
 
-from prometheus_client import Counter, Gauge, Histogram
+from switchboard.telemetry.metrics import PROCESS
 
-requests = Counter("switchboard_rpc_client_requests", "Requests sent", ["contract", "outcome"])
-request_seconds = Histogram(
-    "switchboard_rpc_client_duration_seconds",
-    "From request to reply",
-    ["contract"],
-    buckets=(0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5),
+_CALL = ("rpc_method", "error_type")
+
+asked = PROCESS.histogram("rpc.client.call.duration", "From request to reply", _CALL)
+served = PROCESS.histogram("rpc.server.call.duration", "From a request's arrival to its reply", _CALL)
+serving = PROCESS.gauge("switchboard.rpc.server.active_requests", "Requests being served now", ("rpc_method",))
+late_replies = PROCESS.counter(
+    "switchboard.rpc.server.late_replies", "Replies not sent since nobody waits any more", ("rpc_method",)
 )
-served = Counter("switchboard_rpc_server_requests", "Requests served", ["contract", "outcome"])
-served_seconds = Histogram(
-    "switchboard_rpc_server_duration_seconds",
-    "Handler time",
-    ["contract"],
-    buckets=(0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5),
+sent = PROCESS.counter("messaging.client.sent.messages", "Facts stored by the broker", ("contract",))
+processed = PROCESS.histogram("messaging.process.duration", "Deliveries handled", ("contract", "error_type"))
+in_hand = PROCESS.gauge("switchboard.bus.in_hand", "Deliveries fetched and not settled yet", ("durable",))
+errors = PROCESS.counter(
+    "switchboard.bus.errors", "Asynchronous errors of the NATS connection, permission violations included"
 )
-serving = Gauge("switchboard_rpc_server_in_hand", "Requests being served now", ["contract"])
-published = Counter("switchboard_bus_published", "Facts stored by the broker", ["contract"])
-consumed = Counter("switchboard_bus_consumed", "Deliveries handled", ["contract", "outcome"])
-in_hand = Gauge("switchboard_bus_in_hand", "Deliveries fetched and not settled yet", ["durable"])
-late_replies = Counter("switchboard_rpc_late_replies", "Replies not sent since nobody waits any more", ["contract"])
+reconnects = PROCESS.counter("switchboard.bus.reconnects", "Times the NATS connection came back")

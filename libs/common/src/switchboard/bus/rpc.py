@@ -89,7 +89,7 @@ async def request(
     """
     name = spec.contract()
     seconds = budget(clock, timeout)
-    outcome = "error"
+    error_type = "error"
     started = clock.monotonic()
     with span(f"request {name}", kind=SpanKind.CLIENT, attributes={"rpc.method": name}):
         try:
@@ -107,14 +107,13 @@ async def request(
             if reply.headers and ERROR in reply.headers:
                 raise from_wire(json.loads(reply.data))
             answer = decode(spec.reply, reply.data, cipher, _reply_purpose(name))
-            outcome = "ok"
+            error_type = ""
             return answer
         except SwitchboardError as error:
-            outcome = error.code
+            error_type = error.code
             raise
         finally:
-            metrics.requests.labels(name, outcome).inc()
-            metrics.request_seconds.labels(name).observe(clock.monotonic() - started)
+            metrics.asked.labels(name, error_type).observe(clock.monotonic() - started)
 
 
 async def _ask(client: Client, subject: str, payload: bytes, headers: dict[str, str], seconds: float, name: str) -> Msg:
@@ -178,25 +177,24 @@ class Server:
     async def _serve(self, msg: Msg) -> None:
         name = self._spec.contract()
         headers: Mapping[str, str] = msg.headers or {}
-        outcome = "ok"
+        error_type = ""
         started = self._clock.monotonic()
         with remote_span(f"serve {name}", headers, kind=SpanKind.SERVER, attributes={"rpc.method": name}):
             try:
                 payload = await self._answer(msg, headers, name)
                 await self._reply(msg, payload, headers, name)
             except _NobodyWaits:
-                outcome = DeadlineExceeded.code
+                error_type = DeadlineExceeded.code
                 metrics.late_replies.labels(name).inc()
             except SwitchboardError as error:
-                outcome = error.code
+                error_type = error.code
                 await self._refuse(msg, error, headers, name)
             except Exception as error:  # the border: whatever it was, the caller is told, and the log has the trace
-                outcome = "internal"
+                error_type = "internal"
                 _log.exception("rpc handler failed", contract=name, error=type(error).__name__)
                 await self._refuse(msg, as_public(error), headers, name)
             finally:
-                metrics.served.labels(name, outcome).inc()
-                metrics.served_seconds.labels(name).observe(self._clock.monotonic() - started)
+                metrics.served.labels(name, error_type).observe(self._clock.monotonic() - started)
 
     async def _answer(self, msg: Msg, headers: Mapping[str, str], name: str) -> bytes:
         if headers.get(CONTRACT) != name:

@@ -18,7 +18,7 @@ from typing import TextIO
 
 from switchboard.settings import TelemetrySettings
 from switchboard.telemetry.logs import bound, configure_logs
-from switchboard.telemetry.metrics import Metrics
+from switchboard.telemetry.metrics import PROCESS, Metrics
 from switchboard.telemetry.traces import Tracing, configure_traces, context_headers, remote_span, span, trace_ids
 
 
@@ -40,6 +40,7 @@ def setup(service: str, settings: TelemetrySettings, *, stream: TextIO | None = 
 
 
 __all__ = [
+    "PROCESS",
     "Metrics",
     "Telemetry",
     "bound",

@@ -6,7 +6,6 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 import structlog
-from prometheus_client import Counter
 from switchboard.bus import Delivery
 from switchboard.contracts.base import CallFact, Fact
 from switchboard.contracts.calls import (
@@ -20,7 +19,7 @@ from switchboard.contracts.calls import (
 from switchboard.db import PLATFORM_TENANT, Connection, Database
 from switchboard.errors import InvalidInput
 from switchboard.inbox import Inbox
-from switchboard.telemetry import bound
+from switchboard.telemetry import PROCESS, bound
 
 from call_orchestrator.calls import machine, repository
 from call_orchestrator.calls.models import CallDetails, CallRow, StoredDecision
@@ -32,8 +31,8 @@ _log = structlog.get_logger(__name__)
 CONSUMER = "call-orchestrator-calls"
 
 # Counted here, since nobody can scrape a call's own process. The endpoint is the operators' name: one of a few.
-PROVIDER_FAULTS = Counter(
-    "switchboard_provider_faults", "Providers that failed in a turn", ["stage", "endpoint", "fault"]
+PROVIDER_FAULTS = PROCESS.counter(
+    "switchboard.provider.faults", "Providers that failed in a turn", ("stage", "endpoint", "fault")
 )
 
 OnHint = Callable[[MediaHint], Awaitable[None]]

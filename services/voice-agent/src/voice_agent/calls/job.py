@@ -38,6 +38,7 @@ from voice_agent.calls.admission import admit, decided_alone
 from voice_agent.calls.facts import CallFacts
 from voice_agent.calls.live import LiveFeed
 from voice_agent.calls.spool import Spool
+from voice_agent.calls.stages import StageTimes
 from voice_agent.conversation.core import initial
 from voice_agent.conversation.models import Answered, CallerLeft, NoticeDue, TimeIsUp
 from voice_agent.conversation.phrases import default_greeting
@@ -45,7 +46,7 @@ from voice_agent.drivers.loop import ConversationLoop
 from voice_agent.drivers.room import RoomDriver
 from voice_agent.ports import StreamingBrain
 from voice_agent.providers import SpeechProviders
-from voice_agent.settings import Settings
+from voice_agent.settings import Settings, WorkerSettings
 
 _log = structlog.get_logger(__name__)
 
@@ -100,8 +101,7 @@ async def _one_call(ctx: JobContext, settings: Settings, bus: Bus, clock: Clock,
     except SwitchboardError as error:
         _log.error("no decision about a call", error=error.code)
         return True  # the carrier hears 486
-    spool = Spool(settings.worker.spool, settings.worker.spool_mb * 1_000_000)
-    return await _take(ctx, bus, spool, clock, speech, caller, reply, decided_alone(request, reply))
+    return await _take(ctx, bus, settings.worker, clock, speech, caller, reply, decided_alone(request, reply))
 
 
 async def _caller(ctx: JobContext) -> rtc.RemoteParticipant | None:
@@ -124,7 +124,7 @@ async def _request(ctx: JobContext, clock: Clock, caller: rtc.RemoteParticipant)
 async def _take(
     ctx: JobContext,
     bus: Bus,
-    spool: Spool,
+    worker: WorkerSettings,
     clock: Clock,
     speech: SpeechProviders,
     caller: rtc.RemoteParticipant,
@@ -140,12 +140,17 @@ async def _take(
             # Nobody's call has no record but the orchestrator's list; decided without it, this line is all there is.
             await _delete_room(ctx)
             return True
+        spool = Spool(worker.spool, worker.spool_mb * 1_000_000)
         facts = CallFacts(bus, spool, clock, tenant_id, reply.call_id, reply.epoch)
         if decision.outcome is Outcome.REFUSE or decision.plan is None:
             await _refuse(ctx, facts, reply, alone)
             return True
-        call = _TakenCall(ctx, bus, facts, clock, speech, caller, reply, tenant_id, decision.plan, alone)
-        return await call.run()
+        stages = StageTimes(facts, worker.stages)
+        call = _TakenCall(ctx, bus, facts, stages, clock, speech, caller, reply, tenant_id, decision.plan, alone)
+        try:
+            return await call.run()
+        finally:
+            stages.close()
 
 
 async def _refuse(ctx: JobContext, facts: CallFacts, reply: AdmitReply, alone: DecidedAlone | None) -> None:
@@ -164,6 +169,7 @@ class _TakenCall:
         ctx: JobContext,
         bus: Bus,
         facts: CallFacts,
+        stages: StageTimes,
         clock: Clock,
         speech: SpeechProviders,
         caller: rtc.RemoteParticipant,
@@ -183,6 +189,7 @@ class _TakenCall:
         self._alone = alone
         self._replaced = False
         self._facts = facts
+        self._stages = stages
         self._live = LiveFeed(bus, clock, tenant_id, reply.call_id)
 
     async def run(self) -> bool:
@@ -235,7 +242,7 @@ class _TakenCall:
         retriever = BusRetriever(self._bus, self._tenant_id)
         brain = self._speech.brain(snapshot, self._clock, retriever)
         self._loop = ConversationLoop(
-            initial(snapshot.version), driver, brain, retriever, self._facts, self._clock, driver.speak_ahead
+            initial(snapshot.version), driver, brain, retriever, self._stages, self._clock, driver.speak_ahead
         )
         driver.post = self._loop.post
         tasks = [

@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 
 import structlog
-from prometheus_client import Counter
 from switchboard.bus import Bus
 from switchboard.errors import SwitchboardError
+from switchboard.telemetry import PROCESS
 
 from voice_agent.calls.spool import Spool, SpoolFile
 
 _log = structlog.get_logger(__name__)
-_replayed = Counter("voice_agent_spool_replayed", "Facts of ended calls that were sent from the spool")
+_replayed = PROCESS.counter("voice_agent.spool.replayed", "Facts of ended calls that were sent from the spool")
 
 EVERY_SECONDS = 1.0
 

@@ -9,10 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import os
-import socket
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from uuid import UUID
 
@@ -29,6 +26,8 @@ from switchboard.ids import parse_token
 from switchboard.keyring import Keyring
 from switchboard.sealed import SealError
 from switchboard.snapshot import SnapshotBook
+
+from voice_agent.calls.sockets import bound, short
 
 _log = structlog.get_logger(__name__)
 
@@ -95,7 +94,7 @@ class Standby:
 
     async def serve(self, path: Path) -> None:
         """Answer on ``path`` until cancelled. Only this user's processes can ask."""
-        async with await asyncio.start_unix_server(self._answer, sock=_bound(path)) as server:
+        async with await asyncio.start_unix_server(self._answer, sock=bound(path)) as server:
             await server.serve_forever()
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -131,32 +130,11 @@ async def ask_standby(path: Path, keyring: Keyring, request: AdmitRequest) -> Ad
 
 
 async def _asked(path: Path, question: bytes) -> bytes:
-    with _short(path) as short:
-        reader, writer = await asyncio.open_unix_connection(short)
+    with short(path) as name:
+        reader, writer = await asyncio.open_unix_connection(name)
     try:
         writer.write(question)
         writer.write_eof()
         return await reader.read()
     finally:
         writer.close()
-
-
-def _bound(path: Path) -> socket.socket:
-    """A socket in a folder of ours, in place of one that was left behind."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    path.unlink(missing_ok=True)
-    made = socket.socket(socket.AF_UNIX)
-    with _short(path) as short:
-        made.bind(short)
-    path.chmod(0o600)
-    return made
-
-
-@contextmanager
-def _short(path: Path) -> Iterator[str]:
-    """A name for ``path`` that fits into a socket's address (108 bytes), however deep the folder is."""
-    folder = os.open(path.parent, os.O_PATH | os.O_DIRECTORY)
-    try:
-        yield f"/proc/self/fd/{folder}/{path.name}"
-    finally:
-        os.close(folder)
