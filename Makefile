@@ -63,13 +63,8 @@ images: test-setup ## build the servers' images for INFRA=containers CONTAINER_I
 e2e: setup ## tests of the whole fleet through its public faces
 	@.venv/bin/pytest -q -m e2e
 
-prove: test-setup ## the long forms of what CI runs shortly: two clinics at once, killed copies, mutated SIP, the bus under kills, 20,000 transactions
-	@TWO_CLINICS_RUNS=10 .venv/bin/pytest -q -s tests/e2e/test_two_clinics.py
-	@COPIES_RUNS=5 .venv/bin/pytest -q -s tests/e2e/test_two_copies.py tests/e2e/test_two_copies_of_the_agent.py
-	@SIP_MUTATIONS=2000 .venv/bin/pytest -q -s -m integration dev/sip-node/tests/test_contract_mutated.py
-	@BUS_KILLS=20 BUS_PUBLISHES=1000 BUS_ROLLBACK_SECONDS=60 BUS_RELAY_KILLS=10 BUS_PATIENCE_S=240 \
-		.venv/bin/pytest -q -s -m integration --timeout=900 libs/common/tests/bus dev/fleet/tests/test_closed_bus.py
-	@TENANT_TRANSACTIONS=20000 .venv/bin/pytest -q -s libs/common/tests/db/test_random_transactions.py
+prove: test-setup ## the long forms of what CI runs shortly, each written into docs/reliability.md (two hours; ROW=bus, ROW=copies: these only)
+	@$(python) -m fleet.prove $(ROW)
 
 mutants: test-setup ## remove the lines that keep the bus's promises, one after the other: which test notices? (PROMISE="poison")
 	@$(python) -m fleet.mutants $(PROMISE)

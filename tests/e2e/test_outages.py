@@ -24,6 +24,7 @@ from fleet.e2e import RunningFleet
 from fleet.judge import Judge
 from fleet.onboarding import AGENT_VOICE
 from fleet.process import FleetError
+from fleet.prove import Tried
 from fleet.questions import Expected, Question, questions
 from fleet.speech import CALLER, Samples, Synthesizer
 from voice_agent.conversation import phrases
@@ -174,7 +175,7 @@ async def talking(fleet: RunningFleet, folder: Path, name: str) -> AsyncIterator
 
 @pytest.mark.parametrize("name", ["postgres", "nats"])
 async def test_calls_go_on_and_are_answered_without_what_keeps_the_records(
-    running_fleet: RunningFleet, tmp_path: Path, name: Literal["postgres", "nats"]
+    running_fleet: RunningFleet, tmp_path: Path, name: Literal["postgres", "nats"], record_property: Tried
 ) -> None:
     """Nothing can be looked up, which is said; new calls are decided from the snapshot; every record is complete later."""
     async with talking(running_fleet, tmp_path, name) as (outage, question):
@@ -198,9 +199,12 @@ async def test_calls_go_on_and_are_answered_without_what_keeps_the_records(
     said = [turn.agent_said for turn in first.turns]
     assert phrases.CANT_LOOK_UP in said
     assert first.turns[-1].kind == "answered"
+    record_property("cells", 2)
 
 
-async def test_the_applications_redis_is_missed_by_no_call(running_fleet: RunningFleet, tmp_path: Path) -> None:
+async def test_the_applications_redis_is_missed_by_no_call(
+    running_fleet: RunningFleet, tmp_path: Path, record_property: Tried
+) -> None:
     async with talking(running_fleet, tmp_path, "redis-app") as (outage, question):
         async with outage.away():
             arriving = asyncio.create_task(outage.another_call())
@@ -209,10 +213,11 @@ async def test_the_applications_redis_is_missed_by_no_call(running_fleet: Runnin
         await outage.talk.caller.hang_up()
         records = await outage.records(2)
     assert [(record.call.end_reason, record.call.degraded) for record in records] == [("caller_hung_up", False)] * 2
+    record_property("cells", 2)
 
 
 async def test_without_livekits_redis_a_call_goes_on_and_new_ones_are_refused(
-    running_fleet: RunningFleet, tmp_path: Path
+    running_fleet: RunningFleet, tmp_path: Path, record_property: Tried
 ) -> None:
     async with talking(running_fleet, tmp_path, "redis-livekit") as (outage, question):
         async with outage.away():
@@ -228,10 +233,11 @@ async def test_without_livekits_redis_a_call_goes_on_and_new_ones_are_refused(
     assert first.call.end_reason == "caller_hung_up"
     assert [turn.kind for turn in first.turns].count("answered") >= 3
     assert {record.call.end_reason for record in records[:-1]} <= {"caller_hung_up", "caller_cancelled"}
+    record_property("cells", 2)
 
 
 async def test_without_livekit_a_call_finds_back_or_ends_and_new_ones_are_taken_once_it_is_back(
-    running_fleet: RunningFleet, tmp_path: Path
+    running_fleet: RunningFleet, tmp_path: Path, record_property: Tried
 ) -> None:
     """Caller and agent join their room anew when the server is there in time; nobody is left in a mute call."""
     async with talking(running_fleet, tmp_path, "livekit") as (outage, question):
@@ -245,3 +251,4 @@ async def test_without_livekit_a_call_finds_back_or_ends_and_new_ones_are_taken_
     assert first.call.end_reason == "caller_hung_up" if goes_on else first.call.end_reason in LOST
     assert first.turns[0].kind == "greeting"
     assert {record.call.end_reason for record in records[:-1]} <= {"caller_hung_up", "caller_cancelled"}
+    record_property("cells", 2)

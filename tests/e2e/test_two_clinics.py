@@ -26,6 +26,7 @@ from fleet.e2e import RunningFleet
 from fleet.faults.line import Line, line
 from fleet.judge import Judge
 from fleet.onboarding import AGENT_VOICE
+from fleet.prove import Tried
 from fleet.questions import Question
 from fleet.rivals import draw_rivals, leaks, overlap, rival_questions, verdicts
 from fleet.speech import Synthesizer
@@ -44,7 +45,7 @@ Side = tuple[SwitchboardApi, Clinic]
 
 @pytest.mark.parametrize("run", range(RUNS))
 async def test_two_callers_at_once_hear_only_their_own_clinic(
-    running_fleet: RunningFleet, tmp_path: Path, run: int
+    running_fleet: RunningFleet, tmp_path: Path, run: int, record_property: Tried
 ) -> None:
     seed = FIRST_SEED + run
     tell = running_fleet.view.line
@@ -66,6 +67,7 @@ async def test_two_callers_at_once_hear_only_their_own_clinic(
     for outcome in outcomes:
         assert outcome.complaints() == []
     assert overlap(outcomes[0].heard, outcomes[1].heard) >= LEAST_OVERLAP
+    record_property("pairs of calls", 1)
 
 
 class Meeting:

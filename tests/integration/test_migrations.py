@@ -16,6 +16,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 import pytest_asyncio
+from fleet.prove import Tried
 from switchboard.db import Connection
 from switchboard.migrate import SCHEMAS, migrate
 from switchboard.migrate.apply import installed
@@ -106,7 +107,9 @@ def test_every_revision_has_its_rows() -> None:
 
 
 @pytest.mark.parametrize("start", range(1, STEPS + 1))
-async def test_a_filled_database_of_any_revision_becomes_the_newest(growing: Growing, start: int) -> None:
+async def test_a_filled_database_of_any_revision_becomes_the_newest(
+    growing: Growing, start: int, record_property: Tried
+) -> None:
     """Step by step to ``start`` with rows of each revision, then to the newest at once, then once more."""
     for step in range(1, start + 1):
         await growing.upgrade(step)
@@ -123,6 +126,7 @@ async def test_a_filled_database_of_any_revision_becomes_the_newest(growing: Gro
     assert lost(before, after) == []
     assert {table: len(after[table]) for table in before} == {table: len(rows) for table, rows in before.items()}
     assert await sound(growing.conn) == []
+    record_property("filled databases", 1)
 
 
 def test_a_lost_value_would_be_noticed() -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import asyncpg
 import pytest
+from fleet.prove import Tried
 from switchboard.migrate import SCHEMAS
 from switchboard.testing.database import MigratedDatabase
 from switchboard.testing.house import modules
@@ -56,10 +57,11 @@ async def problems(migrated: MigratedDatabase, found: Iterable[Statement]) -> li
     return wrong
 
 
-async def test_every_statement_can_be_prepared(migrated: MigratedDatabase) -> None:
+async def test_every_statement_can_be_prepared(migrated: MigratedDatabase, record_property: Tried) -> None:
     found, _ = executed(filter(run_sql, MODULES), MODULES)
     assert len(found) >= 100
     assert await problems(migrated, found) == []
+    record_property("statements", len(found))
 
 
 async def test_a_statement_that_does_not_fit_the_schema_is_named(migrated: MigratedDatabase) -> None:

@@ -13,6 +13,7 @@ from fleet.files import write_private
 from fleet.hosted import HostedSupervisor
 from fleet.layout import SERVICES, Layout, lay_out
 from fleet.proofs import PATIENCE_SECONDS
+from fleet.prove import Tried
 from fleet.services import all_specs
 
 pytestmark = pytest.mark.integration
@@ -43,7 +44,9 @@ async def code_of(host: HostedSupervisor, name: str) -> int | None:
     return None
 
 
-async def test_a_closed_connection_ends_the_process_and_a_restart_mends_it(own_servers: HostedSupervisor) -> None:
+async def test_a_closed_connection_ends_the_process_and_a_restart_mends_it(
+    own_servers: HostedSupervisor, record_property: Tried
+) -> None:
     """Every service as its own process. Its user's password changes while it is connected: the client gives a refused
     connection up, which no reconnecting mends. With the password of before the same processes start and are ready."""
     layout = lay_out(own_servers.folder, own_servers.ports)
@@ -56,6 +59,7 @@ async def test_a_closed_connection_ends_the_process_and_a_restart_mends_it(own_s
     codes = await asyncio.gather(*(code_of(own_servers, name) for name in CHOSEN))
     wrong = {name: code for name, code in zip(CHOSEN, codes, strict=True) if code != 1}
     assert not wrong, f"these did not end with 1: {wrong}"
+    record_property("services", len(codes))
 
     reload(own_servers, config, text)
     await asyncio.gather(*(own_servers.arevive(name) for name in CHOSEN))

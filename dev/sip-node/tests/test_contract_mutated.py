@@ -14,6 +14,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 import pytest
+from fleet.prove import Tried
 from livekit import api
 from livekit.protocol.room import RoomConfiguration
 from sip_node.testing.bridge import Bridge, Line, OpenLine
@@ -186,7 +187,7 @@ async def no_rooms(line: Line) -> None:
 
 
 async def test_mutated_messages_leave_nothing_behind(
-    bridge: Bridge, open_line: OpenLine, open_outbound: OpenOutbound, observed: Observation
+    bridge: Bridge, open_line: OpenLine, open_outbound: OpenOutbound, observed: Observation, record_property: Tried
 ) -> None:
     """The next call is answered and heard; no call, UDP port, room, stream or task is left that was not there before."""
     observed.brief = True
@@ -215,10 +216,8 @@ async def test_mutated_messages_leave_nothing_behind(
             await settled(bridge, line, talking, outbound)
     finally:
         socket.close()
-        print(
-            f"seed {SEED}: {stage.sent.total()} mutated messages in {rounds} rounds, {time.monotonic() - began:.0f} s"
-        )
-    print(dict(stage.sent.most_common()))
+        took = time.monotonic() - began
+        print(f"seed {SEED}: {stage.sent.total()} mutated messages in {rounds} rounds, {took:.0f} s, {stage.sent}")
     await same_tasks(own)
     agent = await good.agent(hertz=700)
     caller, media = await good.call()
@@ -231,5 +230,6 @@ async def test_mutated_messages_leave_nothing_behind(
     await no_rooms(line)
     observed.note("afterwards", ["the next call is heard", "no UDP port left", "no room left"])
     await bridge.gave_back(before)
+    record_property("messages", stage.sent.total())
     if COUNT >= FULL and not bridge.real:
         await no_transactions(bridge)

@@ -26,6 +26,7 @@ from fleet.layout import DATABASE, SERVICES, Layout, lay_out
 from fleet.onboarding import Onboarded, onboard
 from fleet.ports import PortPool
 from fleet.process import FleetError
+from fleet.prove import Tried
 from fleet.services import all_specs
 from fleet.view import View
 
@@ -137,12 +138,14 @@ def two_of_everything(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runn
 class Killing:
     """Kills a copy; it is back when the test is over, as its supervisor would have it."""
 
-    def __init__(self, fleet: RunningFleet) -> None:
+    def __init__(self, fleet: RunningFleet, tried: Tried) -> None:
         self._fleet = fleet
+        self._tried = tried
         self._dead: list[str] = []
 
     async def kill(self, copy: str) -> None:
         await self._fleet.host.akill(copy)
+        self._tried("kills", 1)
         self._dead.append(copy)
 
     async def revive(self) -> None:
@@ -151,8 +154,8 @@ class Killing:
 
 
 @pytest_asyncio.fixture
-async def killing(two_of_everything: RunningFleet) -> AsyncIterator[Killing]:
-    made = Killing(two_of_everything)
+async def killing(two_of_everything: RunningFleet, record_property: Tried) -> AsyncIterator[Killing]:
+    made = Killing(two_of_everything, record_property)
     yield made
     await made.revive()
 

@@ -14,6 +14,7 @@ from uuid import UUID
 import pytest
 from fleet.bus_fixtures import BusServer, new_tenant, turn
 from fleet.proofs import PATIENCE_SECONDS
+from fleet.prove import Tried
 from switchboard.bus import Bus, Delivery
 from switchboard.bus.permissions import TOPOLOGY_USER
 from switchboard.contracts.base import Service
@@ -91,7 +92,7 @@ async def publish_poison(agent: Bus, tenant_id: UUID, call_id: UUID) -> UUID:
 
 
 async def test_poison_delays_nobody_and_comes_back_by_command(
-    bus_server: BusServer, monkeypatch: pytest.MonkeyPatch
+    bus_server: BusServer, monkeypatch: pytest.MonkeyPatch, record_property: Tried
 ) -> None:
     monkeypatch.setattr("switchboard.bus.consumer.RETRY_DELAYS", (0.1,) * (TRIES - 1))
     tenant_id = await new_tenant(await bus_server.connect(Service.TENANT_SVC))
@@ -133,6 +134,8 @@ async def test_poison_delays_nobody_and_comes_back_by_command(
     await asyncio.wait_for(handler.until_handled(len(others) + 1), PATIENCE_SECONDS)
     assert handler.handled[-1] == (poison, 1)
     assert await command.listed() == []
+    record_property("messages", len(others) + 1)
+    record_property("replays", 2)
 
 
 async def replay(command: Command, letter: dict[str, Any]) -> None:

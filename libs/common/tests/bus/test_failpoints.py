@@ -12,6 +12,7 @@ from fleet.bus_fixtures import BusServer, new_tenant, turn
 from fleet.proofs.awaits import stepped
 from fleet.proofs.mortal import effect
 from fleet.proofs.mortals import Mortals, until_answered
+from fleet.prove import Tried
 from switchboard.bus import Bus
 from switchboard.contracts.base import Service
 from switchboard.db import Database
@@ -28,7 +29,7 @@ async def publish(agent: Bus, tenant_id: UUID) -> UUID:
 
 
 async def test_a_handler_killed_at_any_await_runs_again_and_its_effect_happens_once(
-    bus_server: BusServer, migrated: MigratedDatabase
+    bus_server: BusServer, migrated: MigratedDatabase, record_property: Tried
 ) -> None:
     """Message after message: the first one's consumer dies at the first await of its way, as what is awaited has begun and
     as it has ended; the next one's at the second; until ways are over before it comes to dying. Then one that lives
@@ -59,6 +60,8 @@ async def test_a_handler_killed_at_any_await_runs_again_and_its_effect_happens_o
     assert set(killed) <= happened.keys()
     assert set(happened.values()) == {1}, "an effect happened twice"
     assert Counter(UUID(bytes=row["payload"]) for row in said) == happened
+    record_property("awaits", awaits)
+    record_property("kills", len(killed))
     print(f"{awaits} awaits, {len(killed)} killed, {len(committed)} of them after the commit")  # noqa: T201
 
 

@@ -18,6 +18,7 @@ from fleet.bus_fixtures import BusServer, new_tenant, open_bus_server, turn
 from fleet.hosted import HostedSupervisor
 from fleet.proofs.disk import Disk
 from fleet.proofs.trace import SystemCall, child_of, read, traced
+from fleet.prove import Tried
 from switchboard.bus import Bus
 from switchboard.bus.envelope import MESSAGE_ID
 from switchboard.contracts.base import Service
@@ -82,7 +83,7 @@ async def stored_after(bus_server: BusServer, host: HostedSupervisor) -> Counter
 
 
 async def test_each_acknowledged_publish_was_synced_and_survives_a_power_cut(
-    own_servers: HostedSupervisor, tmp_path: Path
+    own_servers: HostedSupervisor, tmp_path: Path, record_property: Tried
 ) -> None:
     """Counted: by the time an acknowledgement goes out on its socket, the stream's files have been synced at least as often
     as the stream has messages. Then the store is put together again from what was synced alone (no page cache has a part
@@ -107,4 +108,6 @@ async def test_each_acknowledged_publish_was_synced_and_survives_a_power_cut(
         on_disk = await stored_after(bus_server, own_servers)
     missing = set(acknowledged) - on_disk.keys()
     assert not missing, f"{len(missing)} of {len(acknowledged)} acknowledged facts were never made durable"
+    record_property("acknowledged facts", len(acknowledged))
+    record_property("syncs", syncs)
     print(f"{len(acknowledged)} acknowledged, {syncs} syncs of the stream's files, all on disk")  # noqa: T201

@@ -15,6 +15,7 @@ import pytest
 import pytest_asyncio
 from fleet.bus_fixtures import BusServer, new_tenant, turn
 from fleet.proofs import PATIENCE_SECONDS
+from fleet.prove import Tried
 from nats.aio.client import Client
 from switchboard.bus import Bus, Delivery
 from switchboard.bus.envelope import MESSAGE_ID
@@ -82,7 +83,10 @@ async def stored(client: Client) -> list[UUID]:
 
 
 async def test_nothing_acknowledged_is_lost_by_kills_under_load(
-    bus_server: BusServer, migrated: MigratedDatabase, effects: asyncpg.Connection[asyncpg.Record]
+    bus_server: BusServer,
+    migrated: MigratedDatabase,
+    effects: asyncpg.Connection[asyncpg.Record],
+    record_property: Tried,
 ) -> None:
     """SIGKILL of nats-server while four calls publish as fast as it answers: every acknowledged fact is in the stream once
     and has had its effect once. Not shown here: what a power cut leaves (test_fsync.py)."""
@@ -122,4 +126,6 @@ async def test_nothing_acknowledged_is_lost_by_kills_under_load(
                 await asyncio.sleep(0.1)
     happened = Counter(row["message_id"] for row in await effects.fetch("SELECT message_id FROM public.effects"))
     assert happened == in_stream
+    record_property("kills", KILLS)
+    record_property("acknowledged facts", len(ledger.acknowledged))
     print(f"{KILLS} kills, {len(ledger.acknowledged)} acknowledged, 0 lost, each once")  # noqa: T201

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 import nats
 import pytest
 from fleet.bus_fixtures import BusServer
+from fleet.prove import Tried
 from nats.aio.client import Client
 from switchboard.bus.connection import flush
 from switchboard.contracts.base import Service
@@ -97,7 +98,9 @@ async def refused_of(client: Client, refused: list[str], verb: str, subjects: It
 
 
 @pytest.mark.parametrize("service", Service)
-async def test_the_server_refuses_what_is_not_on_a_services_own_list(bus_server: BusServer, service: Service) -> None:
+async def test_the_server_refuses_what_is_not_on_a_services_own_list(
+    bus_server: BusServer, service: Service, record_property: Tried
+) -> None:
     refused: list[str] = []
 
     async def error(problem: Exception) -> None:
@@ -119,5 +122,6 @@ async def test_the_server_refuses_what_is_not_on_a_services_own_list(bus_server:
         told = await refused_of(client, refused, "subscription", subscribing())
         assert told == {subject for subject, allowed in subscribing().items() if service not in allowed}
         assert client.is_connected
+        record_property("publications and subscriptions", len(publishing()) + len(subscribing()))
     finally:
         await client.close()

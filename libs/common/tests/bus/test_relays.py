@@ -9,6 +9,7 @@ import random
 
 import pytest
 from fleet.proofs.outboxes import Journey
+from fleet.prove import Tried
 
 pytestmark = pytest.mark.integration
 
@@ -20,7 +21,9 @@ LAST = [(EPOCHS[-1] + 1, seq) for seq in range(1, 4)]
 
 
 @pytest.mark.parametrize("deaf", [False, True], ids=["with notices", "all notices lost"])
-async def test_two_relays_one_of_them_killed_keep_the_order(journey: Journey, deaf: bool) -> None:
+async def test_two_relays_one_of_them_killed_keep_the_order(
+    journey: Journey, deaf: bool, record_property: Tried
+) -> None:
     """Relays are processes; the kill is SIGKILL, at a moment that the seed chooses by what has arrived."""
     chance = random.Random(SEED)
     host = journey.bus_server.host
@@ -48,3 +51,5 @@ async def test_two_relays_one_of_them_killed_keep_the_order(journey: Journey, de
 
     assert journey.seen == {call_id: [*places, *LAST] for call_id in calls}
     assert set((await journey.effects()).values()) == {1}
+    record_property("kills", KILLS)
+    record_property("facts", everything + len(calls) * len(LAST))

@@ -18,6 +18,7 @@ from uuid import UUID
 
 import asyncpg
 import pytest
+from fleet.prove import Tried
 from switchboard.db import Connection, Database, database
 from switchboard.testing.database import MigratedDatabase
 
@@ -218,7 +219,7 @@ async def left_behind(db: Database, migrated: MigratedDatabase) -> list[str]:
 
 @pytest.mark.parametrize("reset", [True, False], ids=["reset", "no-reset"])
 async def test_nothing_of_one_transaction_reaches_the_next(
-    migrated: MigratedDatabase, monkeypatch: pytest.MonkeyPatch, reset: bool
+    migrated: MigratedDatabase, monkeypatch: pytest.MonkeyPatch, reset: bool, record_property: Tried
 ) -> None:
     """With asyncpg's reset when a connection comes back, and without it, as behind a pooler that does not reset."""
     if not reset:
@@ -238,6 +239,7 @@ async def test_nothing_of_one_transaction_reaches_the_next(
     await counted(migrated, run.ledger)
     endings = ("committed", "cancelled", "thrown", "timed out", "UniqueViolationError", "InsufficientPrivilegeError")
     assert set(endings) <= set(run.ledger.endings), "every ending happened"
+    record_property("transactions", sum(run.ledger.endings.values()))
 
 
 async def counted(migrated: MigratedDatabase, ledger: Ledger) -> None:
