@@ -23,6 +23,7 @@ from fleet.tap import Track
 from fleet.view import View
 
 CALLER_NUMBER = "+15557777777"
+CALLER_NAME = "Quillon Abernathy"
 RECORD_TIMEOUT = 30.0
 LISTEN_AROUND = 0.1
 """Seconds before and after what was heard that belong to it: its first and last sounds are quiet."""
@@ -128,7 +129,8 @@ async def judged_call(
     synthesizer = Synthesizer(place.folder / "speech")
     script = script or Script(tuple(questions(clinic, random.Random(clinic.seed + 1))))
     subjects = [one.name for one in clinic.treatments]
-    async with listening(api, view) as words, phone(place.folder, place.ports, PhoneLine(CALLER_NUMBER)) as caller:
+    line = PhoneLine(CALLER_NUMBER, name=CALLER_NAME)
+    async with listening(api, view) as words, phone(place.folder, place.ports, line) as caller:
         view.line(f"  dialling {clinic.number}")
         await caller.dial(place.uri(clinic.number), timeout=40.0)
         dialogue = Dialogue(caller, words, judge, synthesizer, view.told, script.enough)

@@ -36,15 +36,17 @@ class CallFailed(FleetError):
 
 @dataclass(frozen=True)
 class PhoneLine:
-    """Who calls: the number in From, and digest credentials when the trunk asks for them."""
+    """Who calls: number and name in From, and digest credentials when the trunk asks for them."""
 
     number: str
     auth_user: str = ""
     auth_password: str = ""
+    name: str = ""
 
     def account(self) -> str:
         """baresip's account line: never registers, G.711 only."""
-        line = f"<sip:{self.number}@127.0.0.1>;regint=0;audio_codecs=PCMU,PCMA;ptime=20"
+        shown = f'"{self.name}" ' if self.name else ""
+        line = f"{shown}<sip:{self.number}@127.0.0.1>;regint=0;audio_codecs=PCMU,PCMA;ptime=20"
         if self.auth_user:
             line += f";auth_user={self.auth_user};auth_pass={self.auth_password}"
         return line + "\n"

@@ -13,14 +13,11 @@ from typing import Any, TypeVar
 
 import asyncpg
 from prometheus_client.parser import text_string_to_metric_families
-from pydantic import SecretStr
-from switchboard.bus.connection import connect
-from switchboard.bus.permissions import TOPOLOGY_USER
 from switchboard.errors import DeadlineExceeded, Unavailable
 from switchboard.http import HttpError, client
-from switchboard.settings import NatsSettings
 
 from fleet.api import ApiError, SwitchboardApi
+from fleet.broker import broker, operators
 from fleet.layout import Layout
 from fleet.process import FleetError
 
@@ -140,12 +137,6 @@ class Failover:
 
 async def stored_facts(layout: Layout, stream: str, subject: str) -> dict[str, int]:
     """How many messages a stream holds, by subject."""
-    settings = NatsSettings(
-        url=layout.nats.url, user=TOPOLOGY_USER, password=SecretStr(layout.secrets.nats[TOPOLOGY_USER])
-    )
-    bus = await connect(settings, name="test", inbox=f"_INBOX_{TOPOLOGY_USER}")
-    try:
+    async with broker(operators(layout)) as bus:
         info = await bus.jetstream().stream_info(stream, subjects_filter=subject)
-    finally:
-        await bus.close()
     return dict(info.state.subjects or {})

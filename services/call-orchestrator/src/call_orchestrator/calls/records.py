@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -18,6 +19,7 @@ from switchboard.db import Connection
 from switchboard.ids import Ids, token
 from switchboard.outbox import Outbox
 from switchboard.sealed import Cipher
+from switchboard.telemetry import span
 
 from call_orchestrator.calls import machine, repository
 from call_orchestrator.calls.models import CallDetails, CallRow
@@ -64,9 +66,12 @@ class Records:
         step = machine.apply(row.life, event)
         now = self._clock.now()
         if step.call != row.life:
-            await repository.save_life(conn, row.id, step.call)
-            if step.call.over:
-                await repository.put_usage(conn, row.id, step.call.seconds, step.call.ended_at or now)
+            # By its name the one write is found, in whoever's trace it is, that ends a call.
+            closing = {"call.id": token(row.id), "call.end_reason": str(step.call.end_reason)}
+            with span("close record", attributes=closing) if step.call.over and not row.life.over else nullcontext():
+                await repository.save_life(conn, row.id, step.call)
+                if step.call.over:
+                    await repository.put_usage(conn, row.id, step.call.seconds, step.call.ended_at or now)
         if record is not None:
             epoch = record.epoch if record.seq is not None else step.call.epoch
             filled = replace(record, verdict=step.verdict.value, epoch=epoch)
