@@ -11,7 +11,8 @@ from urllib.parse import quote
 
 import pytest
 from fleet.bus_fixtures import BusServer
-from fleet.planted import Place, Planted, found, in_files, in_metrics, on_the_bus
+from fleet.planted import Kind, Place, Planted, check_complete, found, in_files, in_metrics, on_the_bus
+from fleet.process import FleetError
 from nats.aio.client import Client
 from switchboard.bus.connection import connect
 from switchboard.bus.permissions import TOPOLOGY_USER
@@ -78,6 +79,15 @@ async def test_files_and_metrics_are_read(tmp_path: Path) -> None:
     async with metrics_of(f'calls_total{{from="{NAME.text}"}} 1\n') as url:
         left += await in_metrics({"rag-svc-2": url})
     assert found(left, ALL) == ["the name stands in metric rag-svc-2", "the number stands in log guilty.log"]
+
+
+@pytest.mark.parametrize("kind", ["log", "span", "metric"])
+def test_a_process_that_left_nothing_where_it_is_looked_for_is_named(kind: Kind) -> None:
+    names: dict[Kind, str] = {"log": "rag-svc-2.log", "span": "rag-svc-2.jsonl", "metric": "rag-svc-2"}
+    left = [Place(each, name, "x") for each, name in names.items()]
+    check_complete(left, ["rag-svc-2"])
+    with pytest.raises(FleetError, match=f"no {kind} of rag-svc-2"):
+        check_complete([place for place in left if place.kind != kind], ["rag-svc-2"])
 
 
 @asynccontextmanager

@@ -105,18 +105,23 @@ def _stands(planted: Planted, text: str, words: str) -> bool:
 
 
 async def places(layout: Layout) -> list[Place]:
-    """Everything that a running fleet has left. FleetError when a process of ours has left no log, span or metric:
-    then something is not where it is looked for."""
+    """Everything that a running fleet has left; FleetError as :func:`check_complete`."""
     apart = (*NOT_OURS, "sip") if layout.sip.real else NOT_OURS
     logs = [path for path in sorted(layout.logs.glob("*.log*")) if path.name.partition(".")[0] not in apart]
     left = in_files("log", logs) + in_files("span", sorted((layout.folder / "spans").glob("*.jsonl")))
     left += await in_metrics({process: layout.url(process) for process in layout.http_ports})
-    kinds: tuple[Kind, ...] = ("log", "span", "metric")
-    for kind in kinds:
-        silent = layout.http_ports.keys() - {place.name.partition(".")[0] for place in left if place.kind == kind}
-        if silent:
-            raise FleetError(f"no {kind} was found of {', '.join(sorted(silent))}: nothing was looked at there")
+    check_complete(left, layout.http_ports)
     return left + await on_the_bus(operators(layout))
+
+
+def check_complete(left: Iterable[Place], processes: Iterable[str]) -> None:
+    """FleetError when one of these has left no log, no span or no metric: it is looked for in the wrong place then."""
+    seen = {(place.kind, place.name.partition(".")[0]) for place in left}
+    missing = [
+        f"{kind} of {name}" for name in processes for kind in ("log", "span", "metric") if (kind, name) not in seen
+    ]
+    if missing:
+        raise FleetError(f"nothing was looked at, since there is no {', no '.join(missing)}")
 
 
 def in_files(kind: Kind, paths: Iterable[Path]) -> list[Place]:
