@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -26,7 +27,9 @@ from fleet.onboarding import AGENT_VOICE
 from fleet.process import FleetError
 from fleet.prove import Tried
 from fleet.questions import Expected, Question, questions
+from fleet.services import LIMITS
 from fleet.speech import CALLER, Samples, Synthesizer
+from switchboard.http import HttpResponse, client
 from voice_agent.conversation import phrases
 from voice_agent.offline import phrasing
 
@@ -40,6 +43,9 @@ REFUSED_WITHIN = 6.0
 """Seconds after which a call that can't be taken has been told so."""
 REDIAL_SECONDS = 1.0
 """How long people take to dial again. livekit-sip keeps a refused call's ports for a while, and there is an end of them."""
+
+STRANGERS = LIMITS["ANONYMOUS"]
+"""Requests a minute that the gateways together answer to an address without a key; one that is alone, a tenth."""
 
 OTHER_WORDS = (phrases.NOT_HEARD, phrases.NOT_HEARD_AGAIN, phrases.STILL_THERE, phrasing.UNKNOWN, *phrasing.AGAIN)
 
@@ -121,6 +127,31 @@ class Outage:
             await caller.dial(place.uri(self.clinic.number), timeout=AWAY_SECONDS)
             await Talk(caller, self.talk.judge, self.talk.synthesizer).greeted()
             await caller.hang_up()
+
+    async def strangers(self, count: int) -> list[HttpResponse]:
+        """Answers to requests without a key, for a page that is not there."""
+        async with client(base_url=self.fleet.layout.api_url) as http:
+            return [await http.get("/v1/nothing") for _ in range(count)]
+
+    async def limits_are_local_and_strict(self) -> None:
+        """A customer is served; who asks too often is told so after a tenth of the usual."""
+        await self.api.tenant()
+        answers = await self.strangers(STRANGERS // 5)
+        statuses = Counter(answer.status_code for answer in answers)
+        self.fleet.view.line(f"  {self.name} away: {dict(statuses)}")
+        assert set(statuses) == {404, 429}
+        assert [answer.status_code for answer in answers[: STRANGERS // 10]] == [404] * (STRANGERS // 10)
+        assert f'"anonymous";q={STRANGERS // 10};' in answers[0].headers["ratelimit-policy"]
+        assert int(answers[-1].headers["retry-after"]) >= 1
+
+    async def limits_are_shared(self) -> None:
+        async with asyncio.timeout(20):
+            while f"q={STRANGERS};" not in (await self.strangers(1))[0].headers["ratelimit-policy"]:
+                await asyncio.sleep(0.1)
+        statuses = Counter(answer.status_code for answer in await self.strangers(STRANGERS + STRANGERS // 3))
+        self.fleet.view.line(f"  {self.name} back: {dict(statuses)}")
+        assert set(statuses) == {404, 429}
+        assert statuses[404] >= STRANGERS - 1
 
     async def refused_call(self) -> None:
         """A second caller hears so at once instead of endless ringing."""
@@ -205,12 +236,15 @@ async def test_calls_go_on_and_are_answered_without_what_keeps_the_records(
 async def test_the_applications_redis_is_missed_by_no_call(
     running_fleet: RunningFleet, tmp_path: Path, record_property: Tried
 ) -> None:
+    """What stands on it are the limits of the public API: strict and of each gateway alone until it is back."""
     async with talking(running_fleet, tmp_path, "redis-app") as (outage, question):
         async with outage.away():
             arriving = asyncio.create_task(outage.another_call())
+            await outage.limits_are_local_and_strict()
             await outage.talk.is_answered(question)
             await arriving
         await outage.talk.caller.hang_up()
+        await outage.limits_are_shared()
         records = await outage.records(2)
     assert [(record.call.end_reason, record.call.degraded) for record in records] == [("caller_hung_up", False)] * 2
     record_property("cells", 2)

@@ -16,6 +16,7 @@ import pytest_asyncio
 from api_gateway.settings import Settings as GatewaySettings
 from api_gateway.testing import RunningGateway, running_gateway
 from fleet.bus_fixtures import BusServer
+from fleet.servers import RedisServer
 from nats.aio.client import Client
 from nats.js.errors import NotFoundError
 from pydantic import SecretStr
@@ -27,7 +28,7 @@ from switchboard.db import Connection, Database
 from switchboard.keyring import Keyring
 from switchboard.migrate import SCHEMAS
 from switchboard.service import Service, serve
-from switchboard.settings import BlobSettings, HttpSettings, LiveKitSettings, ProviderKinds
+from switchboard.settings import BlobSettings, HttpSettings, LiveKitSettings, ProviderKinds, RedisSettings
 from switchboard.testing.database import PASSWORDS, MigratedDatabase
 from switchboard.wrapped import parse
 from tenant_svc.audit.chains import key_purpose
@@ -205,7 +206,11 @@ def bearer(key: str) -> dict[str, str]:
 
 @pytest_asyncio.fixture
 async def filled(
-    bus_server: BusServer, migrated: MigratedDatabase, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    bus_server: BusServer,
+    migrated: MigratedDatabase,
+    redis_server: RedisServer,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
 ) -> AsyncIterator[Filled]:
     assert capfd.readouterr() is not None  # what the services log from here on is kept
     blobs = tmp_path / "blobs"
@@ -233,6 +238,7 @@ async def filled(
         sealing=bus_server.sealing,
         livekit=livekit,
         blobs=BlobSettings(url=blobs.as_uri()),
+        redis=RedisSettings(url=SecretStr(redis_server.url)),
     )
     async with running_gateway(gateway_settings) as gateway:
         made = Filled(gateway, settings, migrated, bus_server, blobs)

@@ -29,7 +29,7 @@ MODULES = {
     "voice-agent": "voice_agent",
 }
 NEEDS = {
-    "api-gateway": ("nats", "sealing", "livekit", "blobs"),
+    "api-gateway": ("nats", "sealing", "livekit", "blobs", "redis", "limits"),
     "tenant-svc": ("nats", "sealing", "livekit", "blobs", "database", "operators", "platform"),
     "call-orchestrator": ("nats", "sealing", "livekit", "blobs", "database", "operators"),
     "rag-svc": ("nats", "sealing", "blobs", "database", "operators", "embeddings"),
@@ -37,6 +37,8 @@ NEEDS = {
     "voice-agent": ("nats", "sealing", "livekit", "blobs", "speech", "worker"),
 }
 """Which settings each service gets: no secret that it doesn't need."""
+LIMITS = {"ADDRESS": 6000, "ANONYMOUS": 300, "SIGNUP": 600, "KEY": 3000, "TENANT": 6000}
+"""Requests a minute."""
 GRACE = 25.0
 LONGEST_TEMPORARY = 70
 
@@ -126,6 +128,8 @@ def service(layout: Layout, process: str) -> ProcessSpec:
     after = [layout.nats.spec.name, *([] if name == "voice-agent" else [TOPOLOGY])]
     if "database" in needs:
         after += [layout.postgres.spec.name, MIGRATE]
+    if "redis" in needs:
+        after.append(layout.redis_app.spec.name)
     if "livekit" in needs:
         after.append(layout.livekit.spec.name)
     return ProcessSpec(
@@ -164,6 +168,12 @@ def fragment(layout: Layout, name: str, part: str) -> dict[str, str]:
         "blobs": {"URL": f"file://{layout.folder / 'blobs'}"},
         "database": {"DSN": layout.postgres.dsn(DATABASE, role, secrets.roles.get(role, ""))},
         "redis": {"URL": layout.redis_app.url},
+        # Everybody on this machine has one address, and tests ask often.
+        "limits": {
+            f"{policy}__{name}": value
+            for policy, quota in LIMITS.items()
+            for name, value in (("QUOTA", str(quota)), ("WINDOW_S", "60"))
+        },
         "operators": {"TOKEN": secrets.operators},
         "platform": {"CARRIER_ADDRESSES": '["127.0.0.1/32"]'},
         "embeddings": {"MODEL_DIR": str(EMBEDDINGS.folder())},

@@ -44,6 +44,8 @@ class SwitchboardError(Exception):
     status: ClassVar[int] = 500
     title: ClassVar[str] = "Something went wrong on our side"
     retryable: ClassVar[bool] = False
+    retry_after_s: int = 1
+    """Of a retryable one: when trying again may help."""
 
     def __init__(self, detail: str = "", *, fields: Sequence[FieldProblem] = ()) -> None:
         super().__init__(detail or self.title)
@@ -138,6 +140,23 @@ class RateLimited(SwitchboardError):
     status = 429
     title = "Too many requests"
     retryable = True
+
+    def __init__(
+        self,
+        detail: str = "",
+        *,
+        fields: Sequence[FieldProblem] = (),
+        retry_after_s: int = 1,
+        violated_policies: Sequence[str] = (),
+    ) -> None:
+        super().__init__(detail, fields=fields)
+        self.retry_after_s = retry_after_s
+        self.violated_policies = tuple(violated_policies)
+
+    def to_problem(self, instance: str | None = None) -> dict[str, Any]:
+        """With the names of the limits, as draft-ietf-httpapi-ratelimit-headers has it."""
+        problem = super().to_problem(instance)
+        return problem | {"violated-policies": list(self.violated_policies)} if self.violated_policies else problem
 
 
 class Unavailable(SwitchboardError):

@@ -14,6 +14,7 @@ from api_gateway.audit import endpoints as audit
 from api_gateway.calls import endpoints as calls
 from api_gateway.documents import endpoints as documents
 from api_gateway.edge import Edge
+from api_gateway.limits.middleware import RateLimits
 from api_gateway.live import endpoints as live
 from api_gateway.resources import Resources
 from api_gateway.tenants import endpoints as tenants
@@ -78,6 +79,7 @@ def bare_app() -> FastAPI:
     for router in routers:
         app.include_router(router)
     problems.install(app, [route for router in routers for route in router.routes])
+    app.add_middleware(RateLimits)  # inside of Edge: the last one added is the outermost
     app.add_middleware(Edge, limits=_LIMITS)
     app.openapi = lambda: openapi(app)  # type: ignore[method-assign]
     return app

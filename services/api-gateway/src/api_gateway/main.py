@@ -11,13 +11,20 @@ from switchboard.service import Service, run
 from switchboard.settings import load_or_exit
 
 from api_gateway.app import create_app
+from api_gateway.limits.limiter import Limiter
+from api_gateway.limits.middleware import Limits
+from api_gateway.limits.policies import Policies, secret_of
+from api_gateway.limits.shared import SharedLimits
 from api_gateway.resources import Resources
 from api_gateway.settings import Settings
 from api_gateway.webhooks.verification import LiveKitVerifier
 
+_REDIS_CONNECT_S = 1.0
+
 
 async def compose(service: Service[Settings]) -> FastAPI:
-    """The gateway can't do anything without the bus, and everything but uploads without the blob store."""
+    """The gateway can't do anything without the bus, everything but uploads without the blob store, and
+    everything without Redis, with stricter limits."""
     settings = service.settings
     # Anybody can send a traceparent to a public address; ours begin here.
     service.trust_inbound_trace = False
@@ -38,8 +45,20 @@ async def compose(service: Service[Settings]) -> FastAPI:
 
     service.health.required("bus", bus_is_there)
     service.health.degradable("blobs", blobs.ready)
+    limiter = Limiter(
+        SharedLimits(
+            settings.redis.url.get_secret_value(), prefix=settings.limits.prefix, connect_timeout_s=_REDIS_CONNECT_S
+        ),
+        service.clock,
+        service.metrics,
+        deadline_s=settings.limits.deadline_ms / 1000,
+        divisor=settings.limits.local_divisor,
+    )
+    service.on_close(limiter.close)
+    service.health.degradable("redis-app", limiter.ready)
+    limits = Limits(limiter, Policies.of(settings.limits), secret_of(settings.sealing))
     verifier = LiveKitVerifier(settings.livekit.api_key, settings.livekit.api_secret.get_secret_value())
-    return create_app(Resources(bus, blobs, verifier, service.clock, service.stopping))
+    return create_app(Resources(bus, blobs, verifier, limits, service.clock, service.stopping))
 
 
 def main() -> None:

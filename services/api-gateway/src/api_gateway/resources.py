@@ -10,6 +10,7 @@ from switchboard.blobs import Blobs
 from switchboard.bus import Bus
 from switchboard.clock import Clock
 
+from api_gateway.limits.middleware import Limits
 from api_gateway.webhooks.verification import LiveKitVerifier
 
 
@@ -49,6 +50,7 @@ class Resources:
     bus: Bus
     blobs: Blobs
     livekit: LiveKitVerifier
+    limits: Limits
     clock: Clock
     stopping: asyncio.Event
     """Set when the process drains: event streams end then."""

@@ -78,10 +78,18 @@ class Peers:
     async def new_tenant(self, secret: str = "a-secret-of-a-test") -> Tenant:  # noqa: S107
         """With a data key and an API key."""
         bus = self.buses[Name.TENANT_SVC]
-        tenant_id, key_id = bus.ids.new(), bus.ids.new().hex
+        tenant_id = bus.ids.new()
         await bus.keyring.publish(tenant_id, bus.keyring.create(tenant_id))
+        return Tenant(tenant_id, self.new_key(tenant_id, secret))
+
+    def new_key(self, tenant_id: UUID, secret: str = "a-secret-of-a-test") -> str:  # noqa: S107
+        """One more API key of that tenant."""
+        key_id = self.buses[Name.TENANT_SVC].ids.new().hex
         self._keys[key_id] = (hashlib.sha256(secret.encode()).hexdigest(), tenant_id)
-        return Tenant(tenant_id, f"sb_{key_id}_{secret}")
+        return f"sb_{key_id}_{secret}"
+
+    def revoke(self, api_key: str) -> None:
+        del self._keys[api_key.split("_")[1]]
 
     async def _serve(self, spec: Rpc[Any, Any]) -> None:
         async def handler(body: Contract, call: Call) -> Contract:

@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 from api_gateway.resources import Pace
-from api_gateway.settings import Settings
+from api_gateway.settings import LimitSettings, Settings
 from api_gateway.testing import Peers, RunningGateway, Tenant, running_gateway
 from fleet.bus_fixtures import BusServer
+from fleet.servers import RedisServer
 from pydantic import SecretStr
 from switchboard.contracts.base import Service as Name
-from switchboard.settings import BlobSettings, HttpSettings, LiveKitSettings
+from switchboard.settings import BlobSettings, HttpSettings, LiveKitSettings, RedisSettings
 
 
 @pytest.fixture
@@ -23,7 +24,7 @@ def blob_folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def gateway_settings(bus_server: BusServer, blob_folder: Path) -> Settings:
+def gateway_settings(bus_server: BusServer, redis_server: RedisServer, blob_folder: Path) -> Settings:
     return Settings(
         http=HttpSettings(port=0),
         nats=bus_server.settings(Name.API_GATEWAY.value),
@@ -32,6 +33,9 @@ def gateway_settings(bus_server: BusServer, blob_folder: Path) -> Settings:
             url="ws://127.0.0.1:7880", api_key="lk-key", api_secret=SecretStr(secrets.token_hex(32))
         ),
         blobs=BlobSettings(url=blob_folder.as_uri()),
+        redis=RedisSettings(url=SecretStr(redis_server.url)),
+        # Everybody is 127.0.0.1 here: each test counts by itself.
+        limits=LimitSettings(prefix=f"test:{secrets.token_hex(8)}"),
     )
 
 

@@ -41,7 +41,7 @@ def problem_of(error: BaseException, request_id: str | None = None) -> Problem:
     public: SwitchboardError = as_public(error)
     headers = {"content-type": PROBLEM_JSON, "cache-control": "no-store"}
     if public.retryable:
-        headers["retry-after"] = "1"
+        headers["retry-after"] = str(public.retry_after_s)
     if isinstance(public, NotAuthenticated):
         headers["www-authenticate"] = "Bearer"
     instance = None if request_id is None else f"urn:switchboard:request:{request_id}"

@@ -15,6 +15,7 @@ from switchboard.errors import NotAuthenticated
 
 from api_gateway.access.api_keys import parse_api_key
 from api_gateway.access.origin import origin_of
+from api_gateway.limits.middleware import count_tenant
 from api_gateway.resources import Resources, resources
 
 RequestT = TypeVar("RequestT", bound=Contract)
@@ -54,6 +55,7 @@ async def _authenticated(
     actor = await found.bus.request(AUTHENTICATE, key, tenant_id=None, actor=Actor.anonymous())
     if actor.tenant_id is None:
         raise NotAuthenticated("that API key belongs to no tenant")
+    await count_tenant(request, actor.tenant_id)
     structlog.contextvars.bind_contextvars(tenant_id=actor.tenant_id.hex)
     return Caller(found, actor.model_copy(update={"origin": origin_of(request)}), actor.tenant_id)
 
