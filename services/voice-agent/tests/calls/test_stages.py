@@ -143,9 +143,12 @@ async def test_a_worker_that_is_not_there_costs_the_call_nothing(tmp_path: Path)
 @pytest.mark.parametrize("nonsense", [b"\xff", b"[]", b'{"response": "soon"}', b'{"response": null}'])
 async def test_what_cant_be_read_is_left_out(tmp_path: Path, nonsense: bytes) -> None:
     path = tmp_path / "stages.sock"
+    broken: list[dict[str, object]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _loop, context: broken.append(context))
     async with worker(path) as counted:
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as other, short(path) as name:
             for datagram in (nonsense, b'{"a caller": 1.0}', json.dumps({"response": 1.5}).encode()):
                 other.sendto(datagram, name)
         await counted.until(1)
     assert counted.observed == [("response", 1.5)]
+    assert broken == []
