@@ -64,7 +64,7 @@ async def fill(connection: asyncpg.Connection[asyncpg.Record], tenants: int, chu
     library = Library(names, {}, {})
     for tenant in names:
         await _fill_tenant(connection, library, tenant, chunks, words, numbers)
-    await connection.execute("VACUUM (ANALYZE) knowledge.documents, knowledge.chunks")
+    await connection.execute("VACUUM (ANALYZE) knowledge.documents, knowledge.chunks, knowledge.postings")
     return library
 
 
@@ -83,8 +83,8 @@ async def _fill_tenant(
         "documents",
         schema_name="knowledge",
         columns=["tenant_id", "id", "name", "media_type", "size", "sha256", "blob_key", "status", "revision",
-                 "indexed_revision", "chunks", "uploaded_at", "updated_at", "space", "indexed_space"],
-        records=[(tenant, one, words.text(3), "text/plain", 1, "0" * 64, "x", "indexed", 1, 1, CHUNKS_A_DOCUMENT, now, now,
+                 "chunks", "uploaded_at", "updated_at", "space", "indexed_space"],
+        records=[(tenant, one, words.text(3), "text/plain", 1, "0" * 64, "x", "indexed", 1, CHUNKS_A_DOCUMENT, now, now,
                   MODEL, MODEL) for one in documents],
     )  # fmt: skip
     await connection.copy_records_to_table(
@@ -94,3 +94,5 @@ async def _fill_tenant(
         records=[(tenant, one, documents[at // CHUNKS_A_DOCUMENT], 1, at % CHUNKS_A_DOCUMENT, words.text(3),
                   words.text(WORDS_A_CHUNK), MODEL, library.vectors[tenant][at]) for at, one in enumerate(ids)],
     )  # fmt: skip
+    # Only now: the chunks' words are posted when their revision becomes the indexed one.
+    await connection.execute("UPDATE knowledge.documents SET indexed_revision = 1 WHERE tenant_id = $1", tenant)

@@ -129,6 +129,30 @@ async def test_a_filled_database_of_any_revision_becomes_the_newest(
     record_property("filled databases", 1)
 
 
+UNPOSTED = """
+SELECT c.id, w.lexeme FROM knowledge.chunks AS c JOIN knowledge.documents AS d
+ON d.tenant_id = c.tenant_id AND d.id = c.document_id AND d.indexed_revision = c.revision, LATERAL unnest(c.words) AS w
+EXCEPT SELECT c, p.lexeme FROM knowledge.postings AS p, LATERAL unnest(p.chunks) AS c
+"""
+MISCOUNTED = """
+SELECT d.id FROM knowledge.documents AS d LEFT JOIN knowledge.chunks AS c
+ON c.tenant_id = d.tenant_id AND c.document_id = d.id AND c.revision = d.indexed_revision GROUP BY d.tenant_id, d.id
+HAVING d.indexed_chunks <> count(c.id) OR d.indexed_lexemes <> COALESCE(sum(length(c.words)), 0)
+"""
+
+
+async def test_what_was_indexed_before_there_were_posting_lists_is_in_them(growing: Growing) -> None:
+    for step in range(1, 6):
+        await growing.upgrade(step)
+        await growing.fill(step)
+
+    await migrate(migrate_settings(growing.dsn))
+
+    assert await growing.conn.fetchval("SELECT count(*) FROM knowledge.postings") > 0
+    assert await growing.conn.fetch(UNPOSTED) == []
+    assert await growing.conn.fetch(MISCOUNTED) == []
+
+
 def test_a_lost_value_would_be_noticed() -> None:
     before: Rows = {"t": [{"id": 1, "a": "x"}, {"id": 2, "a": "y"}]}
     assert lost(before, {"t": [{"id": 1, "a": "x", "b": 0}, {"id": 2, "a": "y", "b": 0}]}) == []

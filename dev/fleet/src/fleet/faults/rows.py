@@ -21,6 +21,8 @@ REHOME = (
     "FROM knowledge.documents AS d WHERE d.id = $2 AND c.document_id = $1 AND d.tenant_id = c.tenant_id RETURNING c.id"
 )
 FORGET = "DELETE FROM knowledge.chunks WHERE id = ANY ($1)"
+# What searches see is said again: the trigger of the posting lists reads the chunks.
+POST = "UPDATE knowledge.documents SET indexed_revision = indexed_revision WHERE id = ANY ($1)"
 RENUMBER = "UPDATE tenancy.numbers SET number = $2 WHERE number = $1"
 NOBODYS = "+15550000000"
 
@@ -34,10 +36,12 @@ async def other_price(dsn: str, document_id: UUID, price: int, instead_of: int) 
         done = await connection.execute(REPRICE, document_id, rf"\${instead_of}\M", f"${price}")
         if done != "UPDATE 1":
             raise FleetError(f"${instead_of} should stand in one passage: {done}")
+        await connection.execute(POST, [document_id])
         try:
             yield
         finally:
             await connection.executemany(RESTORE, [tuple(row) for row in before])
+            await connection.execute(POST, [document_id])
     finally:
         await connection.close()
 
@@ -53,10 +57,12 @@ async def left_behind(dsn: str, document_id: UUID, kept_by: UUID) -> AsyncIterat
         moved = [row["id"] for row in await connection.fetch(REHOME, document_id, kept_by)]
         if not moved:
             raise FleetError("the document has no passages")
+        await connection.execute(POST, [document_id, kept_by])
         try:
             yield
         finally:
             await connection.execute(FORGET, moved)
+            await connection.execute(POST, [kept_by])
     finally:
         await connection.close()
 

@@ -1,4 +1,4 @@
-"""SQL of retrieval, in the caller's tenant transaction. All of one tenant's chunks are read: exact, and quick enough."""
+"""SQL of retrieval, in the caller's tenant transaction. All of one tenant's vectors are read: exact, and quick enough."""
 
 from __future__ import annotations
 
@@ -24,30 +24,28 @@ NEAREST = (
 # Full text scored like BM25 with a word counted once per chunk. PostgreSQL's own ts_rank doesn't know that "price" stands
 # in every row of a price list and a treatment's name in one. "share" is how much of the question's words the chunk has,
 # by weight; a question whose words are mostly elsewhere or nowhere is better left to the vectors.
-# Every chunk of the tenant is looked at with every word asked for, so a chunk's words are unpacked once (what the empty
-# vector is added for; without OFFSET the planner would do it again for each use) and each word is made a query once.
+# Only the lists of the words asked for are read, by their index (knowledge.postings); how many chunks there are, and how long
+# they are on average, the documents' rows say. A list is read once however many queries have the word.
 # Floating point sums depend on their order, and equal scores must stay equal: they are sorted by id.
 BY_WORDS = (
-    "WITH asked AS MATERIALIZED (SELECT q.n, w.lexeme, "
-    r"('''' || replace(replace(w.lexeme, '\', '\\'), '''', '''''') || '''')::tsquery AS query "
-    "FROM unnest($1::text[]) WITH ORDINALITY AS q (text, n), "
+    "WITH asked AS MATERIALIZED (SELECT q.n, w.lexeme FROM unnest($1::text[]) WITH ORDINALITY AS q (text, n), "
     "LATERAL unnest(to_tsvector('pg_catalog.english', q.text)) AS w"
-    "), live AS MATERIALIZED (SELECT c.id, w.words, length(w.words) AS size "
-    f"FROM {_LIVE} CROSS JOIN LATERAL (SELECT c.words || ''::tsvector AS words OFFSET 0) AS w"
-    "), whole AS (SELECT count(*)::float8 AS n, COALESCE(avg(size), 1)::float8 AS size FROM live"
-    "), matched AS (SELECT w.lexeme, live.id, live.size FROM (SELECT DISTINCT lexeme, query FROM asked) AS w "
-    "JOIN live ON live.words @@ w.query"
-    "), counted AS (SELECT lexeme, count(*)::float8 AS chunks FROM matched GROUP BY lexeme"
-    "), weighed AS (SELECT a.n, a.lexeme, "
+    "), whole AS MATERIALIZED (SELECT COALESCE(sum(indexed_chunks), 0)::float8 AS n, "
+    "COALESCE(sum(indexed_lexemes) / NULLIF(sum(indexed_chunks), 0), 1)::float8 AS size FROM knowledge.documents"
+    "), listed AS MATERIALIZED (SELECT w.lexeme, p.chunks, p.sizes FROM (SELECT DISTINCT lexeme FROM asked) AS w "
+    "JOIN knowledge.postings AS p USING (lexeme)"
+    "), counted AS (SELECT lexeme, sum(cardinality(chunks))::float8 AS chunks FROM listed GROUP BY lexeme"
+    "), weighed AS MATERIALIZED (SELECT a.n, a.lexeme, "
     "ln(1 + (whole.n - COALESCE(c.chunks, 0) + 0.5) / (COALESCE(c.chunks, 0) + 0.5)) AS weight "
     "FROM asked AS a CROSS JOIN whole LEFT JOIN counted AS c USING (lexeme)"
     "), totals AS (SELECT n, sum(weight ORDER BY lexeme) AS weight FROM weighed GROUP BY n"
-    "), summed AS (SELECT w.n, m.id, m.size, sum(w.weight ORDER BY w.lexeme) AS found "
-    "FROM weighed AS w JOIN matched AS m USING (lexeme) GROUP BY w.n, m.id, m.size"
-    "), ranked AS (SELECT s.n, s.id, s.found, row_number() OVER (PARTITION BY s.n "
-    "ORDER BY s.found * 2.2 / (1 + 1.2 * (0.25 + 0.75 * s.size / whole.size)) DESC, s.id) AS place FROM summed AS s, whole"
-    ") SELECT r.n, r.id, r.found / t.weight AS share FROM ranked AS r JOIN totals AS t USING (n) "
-    "WHERE place <= $2 ORDER BY r.n, place"
+    "), summed AS MATERIALIZED (SELECT w.n, c.id, c.size, sum(w.weight ORDER BY w.lexeme) AS found "
+    "FROM weighed AS w JOIN listed AS l USING (lexeme) CROSS JOIN LATERAL unnest(l.chunks, l.sizes) AS c (id, size) "
+    "GROUP BY w.n, c.id, c.size"
+    ") SELECT t.n, hit.id, hit.found / t.weight AS share FROM totals AS t CROSS JOIN whole CROSS JOIN LATERAL ("
+    "SELECT s.id, s.found, s.found * 2.2 / (1 + 1.2 * (0.25 + 0.75::float8 * s.size / whole.size)) AS score "
+    "FROM summed AS s WHERE s.n = t.n ORDER BY score DESC, s.id LIMIT $2"
+    ") AS hit ORDER BY t.n, hit.score DESC, hit.id"
 )
 SELECT_PASSAGES = (
     "SELECT c.id, c.document_id, d.name, c.heading, c.text, COALESCE((SELECT max(-(c.vector <#> q.v)) "
