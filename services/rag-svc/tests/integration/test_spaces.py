@@ -114,6 +114,58 @@ async def test_documents_in_two_spaces_are_each_compared_in_their_own(
     assert all(similarity > 0.99 for similarity in best.values()), "crossed spaces would be far apart"
 
 
+async def test_a_space_that_was_not_thought_of_is_embedded_in_before_anything_is_found(
+    documents: Documents, retrieval: Retrieval, embedder: Any, provider: Any, published: Any
+) -> None:
+    """Where the documents were at the last search is a guess: they have been moved since, once more with each question."""
+    tenant = uuid4()
+    published.choose(tenant, MAIN)
+    document = await register(documents, tenant)
+    await index(documents, tenant, document, embedder, "words")
+    await ask(retrieval, tenant, "velora peel $129")
+
+    for revision, (model, space) in enumerate([(provider.embedder, SPACE), (embedder, "words")] * 2, 2):
+        await documents.reingest(tenant, document)
+        await index(documents, tenant, document, model, space, revision)
+        reply = await ask(retrieval, tenant, "velora peel $129")
+        assert reply.passages[0].similarity > 0.99 and reply.faults == ()
+
+
+async def test_a_provider_that_a_tenant_has_left_is_not_asked_on_a_guess(
+    documents: Documents, retrieval: Retrieval, embedder: Any, provider: Any, published: Any
+) -> None:
+    tenant = uuid4()
+    published.choose(tenant, MAIN)
+    document = await register(documents, tenant)
+    await index(documents, tenant, document, provider.embedder, SPACE)
+    await ask(retrieval, tenant, "velora peel $129")
+    assert len(provider.asked) == 1
+
+    published.choose(tenant, None)
+    await documents.reingest(tenant, document)
+    await index(documents, tenant, document, embedder, "words", revision=2)
+
+    assert (await ask(retrieval, tenant, "velora peel $129")).passages[0].similarity > 0.99
+    assert len(provider.asked) == 1
+
+
+async def test_a_guess_that_failed_is_no_fault_of_a_search_that_does_not_need_it(
+    documents: Documents, retrieval: Retrieval, embedder: Any, provider: Any, published: Any
+) -> None:
+    tenant = uuid4()
+    published.choose(tenant, MAIN)
+    document = await register(documents, tenant)
+    await index(documents, tenant, document, provider.embedder, SPACE)
+    await ask(retrieval, tenant, "velora peel $129")
+    provider.failing = 401
+    await documents.reingest(tenant, document)
+    await index(documents, tenant, document, embedder, "words", revision=2)
+
+    reply = await ask(retrieval, tenant, "velora peel $129")
+
+    assert reply.passages[0].similarity > 0.99 and reply.faults == ()
+
+
 async def test_a_vector_is_nothing_in_another_space(
     documents: Documents, retrieval: Retrieval, embedder: Any, provider: Any, published: Any, db: Database
 ) -> None:

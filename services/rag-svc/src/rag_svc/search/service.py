@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -18,7 +18,7 @@ from switchboard.contracts.documents import (
     SpeechTextsReply,
 )
 from switchboard.contracts.providers import ProviderFault
-from switchboard.db import Database
+from switchboard.db import Connection, Database
 from switchboard.embeddings import Embedders, EmbeddingFailed, endpoint_of
 from switchboard.sealed import Sealed
 
@@ -51,6 +51,7 @@ class Retrieval:
         self._embedders = embedders
         self._choices = choices
         self._clock = clock
+        self._spaces: dict[UUID, list[str]] = {}
 
     async def search(self, tenant_id: UUID, body: Search, deadline: datetime | None = None) -> SearchReply:
         """The passages that best answer what the caller may have said, best first, by ``deadline``.
@@ -59,31 +60,39 @@ class Retrieval:
         documents are found by their words alone, and the reply names it among its faults.
         """
         queries = list(dict.fromkeys(" ".join(query.split()) for query in body.queries))
-        # Not one transaction with the queries below: a provider is not waited for with a connection in hand. A document
-        # that moves to another space in between is found by its words this once.
-        async with self._db.tenant(tenant_id, readonly=True) as conn:
-            spaces = await repository.spaces(conn)
-        started = self._clock.monotonic()
-        vectors, faults = await self._embedded(tenant_id, spaces, queries, deadline)
-        embedded = self._clock.monotonic()
-        depth = max(CANDIDATES, body.limit)
-        async with self._db.tenant(tenant_id, isolation="repeatable_read", readonly=True) as conn:
-            near = [await repository.nearest(conn, members, space, depth) for space, members in vectors.items()]
-            worded = await repository.by_words(conn, queries, depth)
-            best = fuse(_rankings(len(queries), worded, near), body.limit)
-            found = await repository.passages(conn, [identifier for identifier, _ in best], vectors)
-        ended = self._clock.monotonic()
-        timings = SearchTimings(embed_ms=(embedded - started) * 1000, query_ms=(ended - embedded) * 1000)
+        embedded: dict[str, list[Vector] | ProviderFault] = {}
+        spaces = self._likely_spaces(tenant_id)
+        passages: tuple[Passage, ...] | None = None
+        began, embed_s = self._clock.monotonic(), 0.0
+        while passages is None:
+            started = self._clock.monotonic()
+            missing = [space for space in spaces if space not in embedded]
+            embedded |= await self._embedded(tenant_id, missing, queries, deadline)
+            embed_s += self._clock.monotonic() - started
+            # Everything is read in one state of the index. Where that is in a space that was not thought of, the queries are
+            # embedded in it first, and not with a connection in hand: a provider takes its time.
+            async with self._db.tenant(tenant_id, isolation="repeatable_read", readonly=True) as conn:
+                spaces = await repository.spaces(conn)
+                if embedded.keys() >= set(spaces):
+                    vectors = {space: made for space in spaces if isinstance(made := embedded[space], list)}
+                    passages = await _found(conn, queries, vectors, body.limit)
+        self._spaces[tenant_id] = spaces
+        query_s = self._clock.monotonic() - began - embed_s
         return SearchReply(
-            passages=tuple(_passage(found[identifier], score) for identifier, score in best),
-            timings=timings,
-            faults=tuple(faults),
+            passages=passages,
+            timings=SearchTimings(embed_ms=embed_s * 1000, query_ms=query_s * 1000),
+            faults=tuple(made for space in spaces if isinstance(made := embedded[space], ProviderFault)),
         )
+
+    def _likely_spaces(self, tenant_id: UUID) -> list[str]:
+        """Where the tenant's documents were at its last search, without a provider that it has left since."""
+        allowed = (self._embedders.offline, self._choices.chosen(tenant_id)[1])
+        return [space for space in self._spaces.get(tenant_id, ()) if space in allowed]
 
     async def _embedded(
         self, tenant_id: UUID, spaces: Sequence[str], queries: Sequence[str], deadline: datetime | None
-    ) -> tuple[dict[str, list[Vector]], list[ProviderFault]]:
-        """The queries' vectors by space, without the spaces whose provider failed."""
+    ) -> dict[str, list[Vector] | ProviderFault]:
+        """The queries' vectors by space, or why there are none."""
         left = None if deadline is None else (deadline - self._clock.now()).total_seconds() - RESERVE_S
 
         async def one(space: str) -> list[Vector] | ProviderFault:
@@ -101,9 +110,7 @@ class Retrieval:
             self._resting.answered(space)
             return [Vector(vector) for vector in made]
 
-        found = dict(zip(spaces, await asyncio.gather(*(one(space) for space in spaces)), strict=True))
-        vectors = {space: made for space, made in found.items() if not isinstance(made, ProviderFault)}
-        return vectors, [made for made in found.values() if isinstance(made, ProviderFault)]
+        return dict(zip(spaces, await asyncio.gather(*(one(space) for space in spaces)), strict=True))
 
     async def speech_texts(self, tenant_id: UUID, digest: str) -> SpeechTextsReply:
         """One text per chunk: its heading on a line, then what it says. ``None`` when the asker's are still right."""
@@ -113,6 +120,18 @@ class Retrieval:
                 return SpeechTextsReply(digest=current, texts=None)
             rows = await repository.texts(conn)
         return SpeechTextsReply(digest=current, texts=tuple(Sealed(text) for text in _fitting(rows)))
+
+
+async def _found(
+    conn: Connection, queries: Sequence[str], vectors: Mapping[str, Sequence[Vector]], limit: int
+) -> tuple[Passage, ...]:
+    """Best first. ``vectors``: the queries' by space."""
+    depth = max(CANDIDATES, limit)
+    near = [await repository.nearest(conn, members, space, depth) for space, members in vectors.items()]
+    worded = await repository.by_words(conn, queries, depth)
+    best = fuse(_rankings(len(queries), worded, near), limit)
+    found = await repository.passages(conn, [identifier for identifier, _ in best], vectors)
+    return tuple(_passage(found[identifier], score) for identifier, score in best)
 
 
 def _rankings(count: int, worded: repository.Hits, near: Sequence[repository.Hits]) -> list[Ranking]:
