@@ -21,6 +21,7 @@ import numpy as np
 from fleet.models import EMBEDDINGS
 from pgvector import Vector
 from pgvector.asyncpg import register_vector
+from rag_svc.main import PARAMETERS
 from rag_svc.search import repository
 from rag_svc.search.fusion import Ranking, fuse, query_weight
 from rag_svc.search.service import CANDIDATES
@@ -86,7 +87,7 @@ class Searches:
 
 
 async def by_statements(conn: Connection, one: Asked) -> list[UUID]:
-    """As :meth:`rag_svc.search.service.Retrieval.search`, without the pool between its two transactions."""
+    """As :meth:`rag_svc.search.service.Retrieval.search`, without the pool."""
     vector = Vector(one.vector)
     async with conn.transaction(isolation="repeatable_read", readonly=True):
         await conn.execute(SET_TENANT, str(one.tenant))
@@ -137,6 +138,8 @@ async def sides_of(servers: Ground, searches: Searches) -> tuple[Side, Side, Sid
     own, bare = await servers.postgres("rag_svc"), await servers.postgres()
     for connection in (own, bare):
         await register_vector(connection)
+    for parameter, value in PARAMETERS.items():
+        await own.execute("SELECT set_config($1, $2, false)", parameter, value)
 
     async def by_hand() -> float:
         one = searches.next()

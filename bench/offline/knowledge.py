@@ -21,7 +21,7 @@ from ingest_worker.chunking.chunker import chunk
 from ingest_worker.parsing.sandbox import Parser
 from rag_svc.documents.service import Documents
 from rag_svc.embedding.models import Choices
-from rag_svc.main import vector_codec
+from rag_svc.main import PARAMETERS, vector_codec
 from rag_svc.search.service import Retrieval
 from switchboard.blobs import Blobs, key
 from switchboard.clock import SystemClock
@@ -122,7 +122,9 @@ async def opened() -> AsyncIterator[Knowledge]:
             await host.astart(server.spec)
             database = await migrated_database(await create_empty(server.dsn()))
             embedder = MiniLm.open(EMBEDDINGS.folder(), threads=1)
-            async with Database.open(database.settings("rag_svc"), name="bench", init=vector_codec) as db:
+            async with Database.open(
+                database.settings("rag_svc"), name="bench", init=vector_codec, parameters=PARAMETERS
+            ) as db:
                 embedders = Embedders(embedder)
                 choices = Choices({}, embedders)
                 blobs = Blobs.open(BlobSettings(url=Path(folder, "blobs").as_uri()))

@@ -18,7 +18,7 @@ from pydantic import SecretStr
 from rag_svc.documents.service import Documents
 from rag_svc.embedding.models import Choices
 from rag_svc.embedding.service import Reembedding
-from rag_svc.main import vector_codec
+from rag_svc.main import PARAMETERS, vector_codec
 from rag_svc.search.service import Retrieval
 from switchboard.blobs import Blobs
 from switchboard.clock import SystemClock
@@ -120,7 +120,9 @@ def blobs(tmp_path: Path) -> Blobs:
 
 @pytest_asyncio.fixture
 async def db(migrated: MigratedDatabase) -> AsyncIterator[Database]:
-    async with Database.open(migrated.settings("rag_svc"), name="test", init=vector_codec) as opened:
+    async with Database.open(
+        migrated.settings("rag_svc"), name="test", init=vector_codec, parameters=PARAMETERS
+    ) as opened:
         yield opened
 
 

@@ -83,6 +83,16 @@ async def test_vector_search_keeps_scanning_and_only_in_its_transaction(migrated
             assert await conn.fetchval("SELECT current_setting('hnsw.iterative_scan', true)") != "relaxed_order"
 
 
+async def test_a_parameter_holds_in_every_session_and_is_not_reset_between_its_users(
+    migrated: MigratedDatabase,
+) -> None:
+    asked = {"plan_cache_mode": "force_generic_plan"}
+    async with Database.open(migrated.settings("call_orchestrator", 1), name="test", parameters=asked) as db:
+        for _ in range(2):
+            async with db.platform() as conn:
+                assert await conn.fetchval("SHOW plan_cache_mode") == "force_generic_plan"
+
+
 async def test_json_travels_as_values(migrated: MigratedDatabase) -> None:
     async with opened(migrated) as db, db.platform() as conn:
         assert await conn.fetchval("SELECT $1::jsonb", {"a": [1, None, "é"]}) == {"a": [1, None, "é"]}

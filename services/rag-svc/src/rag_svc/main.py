@@ -35,6 +35,10 @@ from rag_svc.settings import Settings
 
 NAME = Service.RAG_SVC.value
 
+# A search's statements are planned once for a connection. PostgreSQL guesses that arrays have many members, so it would find
+# a plan for the parameters at hand cheaper each time, and make the same one again: a millisecond of each search.
+PARAMETERS = {"plan_cache_mode": "force_generic_plan"}
+
 
 async def vector_codec(conn: Connection) -> None:
     """pgvector's binary form on every new connection."""
@@ -56,7 +60,7 @@ async def compose(process: service.Service[Settings]) -> ASGIApp:
             on_fault=lambda endpoint, fault: faults.labels(endpoint, fault).inc(),
         )
     )
-    db = await process.enter(Database.open(settings.database, name=NAME, init=vector_codec))
+    db = await process.enter(Database.open(settings.database, name=NAME, init=vector_codec, parameters=PARAMETERS))
     blobs = Blobs.open(settings.blobs)
     bus = await Bus.connect(
         settings.nats, settings.sealing, Service.RAG_SVC, on_closed=lambda: process.fatal("the bus is closed")

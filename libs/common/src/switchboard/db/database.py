@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Literal, TypeAlias
 from uuid import UUID
@@ -83,11 +83,13 @@ class Database:
         *,
         name: str,
         init: Callable[[Connection], Awaitable[None]] | None = None,
+        parameters: Mapping[str, str] | None = None,
     ) -> AsyncIterator[Database]:
         """A connected pool, closed at the end.
 
         ``name`` is shown by the server as application_name. ``init`` prepares each new connection, for codecs that need
-        the database (``pgvector.asyncpg.register_vector``). :class:`Unavailable` when the server can't be reached.
+        the database (``pgvector.asyncpg.register_vector``). ``parameters``: more of the server's, for every session.
+        :class:`Unavailable` when the server can't be reached.
         """
 
         async def prepare(conn: Connection) -> None:
@@ -110,6 +112,7 @@ class Database:
             server_settings={
                 "application_name": name,
                 **{key: str(int(seconds * 1000)) for key, seconds in milliseconds.items()},
+                **(parameters or {}),
             },
             init=prepare,
             setup=_refuse_dirty,
