@@ -164,8 +164,8 @@ async def test_logins_are_counted_by_account_and_by_address(gateway_settings: Se
     async with running_gateway(limited(gateway_settings, account=2, login=5)) as gateway:
 
         async def login(mail: str, address: str = "192.0.2.1") -> str:
-            scope = {"type": "http", "method": "POST", "path": "/v1/login", "headers": [], "state": {}}
-            scope |= {"client": (address, 1)}
+            scope: dict[str, Any] = {"type": "http", "method": "POST", "path": "/v1/login", "headers": []}
+            scope["client"] = (address, 1)
             scope["state"] = {"rate_limits": await gateway.resources.limits.enter(scope)}
             try:
                 await count_account(Request(scope), mail)
@@ -270,8 +270,8 @@ async def strictly_alone(gateway: RunningGateway, peers: Peers) -> None:
     refused = await ask(gateway, tenant)
     assert policy_of(refused, "key") == 6
     assert problem(refused, 429)["violated-policies"] == ["key"]
-    assert metric(gateway, "http_ratelimit_shared") == 0.0
-    assert metric(gateway, "http_ratelimit_decisions_total", counted="local", outcome="key") >= 6
+    assert metric(gateway, "switchboard_ratelimit_shared") == 0.0
+    assert metric(gateway, "switchboard_ratelimit_decisions_total", counted="local", outcome="key") >= 6
     health = await gateway.http.get("/health/ready")
     assert (health.status_code, health.json()["degraded"]) == (200, ["redis-app"])
 
@@ -284,7 +284,7 @@ async def test_without_redis_limits_are_local_and_strict_and_shared_again_afterw
     await strictly_alone(lonely, peers)
     await own_redis.revive()
     await until(lambda: is_shared_by_now(lonely, peers))
-    assert metric(lonely, "http_ratelimit_shared") == 1.0
+    assert metric(lonely, "switchboard_ratelimit_shared") == 1.0
     tenant = await peers.new_tenant()
     assert (await burst(lonely, tenant, 70))[429] >= 4, "the shared limit is not in force"
     lines = caplog.text + "".join(capfd.readouterr())
@@ -296,18 +296,18 @@ async def test_a_redis_that_hangs_keeps_nobody_waiting(
     lonely: RunningGateway, own_redis: OwnRedis, peers: Peers
 ) -> None:
     await until(lambda: is_shared_by_now(lonely, peers))
-    before = metric(lonely, "http_ratelimit_redis_failures_total")
+    before = metric(lonely, "switchboard_ratelimit_redis_failures_total")
     with own_redis.stopped():
         async with asyncio.timeout(15):  # a request that waited for Redis would wait for ever
             await strictly_alone(lonely, peers)
             more = await peers.new_tenant()
-            began = metric(lonely, "http_ratelimit_redis_failures_total")
+            began = metric(lonely, "switchboard_ratelimit_redis_failures_total")
             clock = asyncio.get_running_loop().time
             since = clock()
             await burst(lonely, more, 40)
-            tries = metric(lonely, "http_ratelimit_redis_failures_total") - began
+            tries = metric(lonely, "switchboard_ratelimit_redis_failures_total") - began
             assert tries <= clock() - since + 1, "more than one request a second waited"
-    assert metric(lonely, "http_ratelimit_redis_failures_total") > before
+    assert metric(lonely, "switchboard_ratelimit_redis_failures_total") > before
     await until(lambda: is_shared_by_now(lonely, peers))
 
 
@@ -326,7 +326,7 @@ async def test_webhooks_are_never_counted(lonely: RunningGateway, own_redis: Own
     with own_redis.stopped():
         answers = [await lonely.http.post("/webhooks/livekit", content=b"{}") for _ in range(30)]
     assert {answer.status_code for answer in answers} == {401}
-    assert metric(lonely, "http_ratelimit_redis_failures_total") == 0.0
+    assert metric(lonely, "switchboard_ratelimit_redis_failures_total") == 0.0
     assert "ratelimit" not in answers[0].headers
 
 

@@ -37,11 +37,13 @@ class Limiter:
         self._divided: dict[Policy, Policy] = {}
         self._late: set[asyncio.Task[Decision]] = set()
         self._decisions = metrics.counter(
-            "http.ratelimit.decisions", "Requests that limits were asked about", ("counted", "outcome")
+            "switchboard.ratelimit.decisions", "Requests that limits were asked about", ("counted", "outcome")
         )
-        self._failures = metrics.counter("http.ratelimit.redis_failures", "Times that Redis did not answer in time")
+        self._failures = metrics.counter(
+            "switchboard.ratelimit.redis_failures", "Times that Redis did not answer in time"
+        )
         state = metrics.gauge(
-            "http.ratelimit.shared", "1 while limits are shared through Redis, 0 while they are local"
+            "switchboard.ratelimit.shared", "1 while limits are shared through Redis, 0 while they are local"
         )
         state.set_function(lambda: float(self._breaker.closed))
 
