@@ -113,6 +113,15 @@ def test_one_row_alone_is_run_alone(page: Path, monkeypatch: pytest.MonkeyPatch)
     assert page.read_text().count("not run yet") == 1
 
 
+def test_a_row_that_was_left_out_does_not_count_as_held(
+    page: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(__main__, "prove", lambda row: Outcome(left_out="no engine") if row is OTHER else Outcome(1))
+    assert main("") == 0
+    assert "1 of 2 rows hold; not run: sip" in capsys.readouterr().out
+    assert "not run: no engine" in page.read_text()
+
+
 def test_a_row_that_is_not_there_is_said(page: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main("nothing") == 2
     assert "bus-kills, sip" in capsys.readouterr().err

@@ -99,6 +99,7 @@ def main(word: str) -> int:
         print(f"there is no row {word}; there are: {', '.join(row.name for row in ROWS)}", file=sys.stderr)
         return 2
     failed: list[str] = []
+    left_out: list[str] = []
     for row in rows:
         print(f"== {row.name}: {row.promise}", flush=True)
         outcome = prove(row)
@@ -106,7 +107,10 @@ def main(word: str) -> int:
         write(PAGE, ROWS, {row.name: line})
         print(line, flush=True)
         failed += [] if outcome.ok else [row.name]
-    print(f"{len(rows) - len(failed)} of {len(rows)} rows hold" + (f"; failed: {', '.join(failed)}" if failed else ""))
+        left_out += [row.name] if outcome.left_out else []
+    held = len(rows) - len(failed) - len(left_out)
+    others = [f"; {what}: {', '.join(names)}" for what, names in (("failed", failed), ("not run", left_out)) if names]
+    print(f"{held} of {len(rows)} rows hold{''.join(others)}")
     return 1 if failed else 0
 
 
