@@ -31,7 +31,8 @@ from switchboard.db import Database
 from switchboard.embeddings import Embedders, MiniLm
 from switchboard.ids import Ids
 from switchboard.outbox import Message
-from switchboard.sealed import Sealed
+from switchboard.repeats import Repeats
+from switchboard.sealed import Cipher, Sealed
 from switchboard.settings import BlobSettings
 from switchboard.testing.database import create_empty, migrated_database
 from voice_agent.adapters.bus_retriever import LIMIT
@@ -106,6 +107,13 @@ class Knowledge:
         return tuple(str(text) for text in reply.texts or ())
 
 
+class Keyless:
+    """Nobody asks again here, so no answer is kept."""
+
+    async def cipher(self, tenant_id: UUID | None) -> Cipher:
+        raise NotImplementedError
+
+
 @asynccontextmanager
 async def opened() -> AsyncIterator[Knowledge]:
     """A PostgreSQL of its own in a temporary folder, gone afterwards. Needs what `make setup` installs."""
@@ -128,7 +136,7 @@ async def opened() -> AsyncIterator[Knowledge]:
                 embedders = Embedders(embedder)
                 choices = Choices({}, embedders)
                 blobs = Blobs.open(BlobSettings(url=Path(folder, "blobs").as_uri()))
-                documents = Documents(db, blobs, encode, choices, clock)
+                documents = Documents(db, blobs, encode, Repeats("knowledge", Keyless(), clock), choices, clock)
                 yield Knowledge(documents, Retrieval(db, embedders, choices, clock), embedder, ids)
             embedder.close()
         finally:

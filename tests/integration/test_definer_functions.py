@@ -12,6 +12,7 @@ import asyncpg
 import pytest
 from switchboard.db import Database
 from switchboard.migrate import SCHEMAS
+from switchboard.repeats import SCHEMAS as REPEATS
 from switchboard.testing.catalogue import listed_functions, tenant_tables
 from switchboard.testing.database import MigratedDatabase
 from switchboard.testing.rows import fill
@@ -40,6 +41,7 @@ CALLS = {f"{schema}.{name}": f"{schema}.{call}" for schema in SERVICE_OF for nam
     "calls.unmatched_list(timestamp with time zone, integer)": "calls.unmatched_list('infinity', 10)",
     "calls.unmatched_prune(interval)": "calls.unmatched_prune('-1 day')",
     "calls.erase_tenant(uuid)": f"calls.erase_tenant('{TENANT}')",
+    **{f"{schema}.repeats_prune(timestamp with time zone)": f"{schema}.repeats_prune({NOW})" for schema in REPEATS},
     "tenancy.api_key(uuid)": f"tenancy.api_key('{TENANT}')",
     "tenancy.number_taken(text, text, text)": "tenancy.number_taken('platform', '+34910000001', NULL)",
     "tenancy.published_snapshots(uuid, integer)": "tenancy.published_snapshots('00000000-0000-0000-0000-000000000000', 9)",

@@ -29,6 +29,8 @@ from switchboard.db import Database
 from switchboard.embeddings import Embedders, Vector
 from switchboard.ids import Ids
 from switchboard.outbox import Message
+from switchboard.repeats import Repeats
+from switchboard.sealed import DataKey
 from switchboard.settings import BlobSettings, ProviderEndpoint
 from switchboard.testing.database import MigratedDatabase
 
@@ -108,6 +110,13 @@ async def encode(fact: Fact) -> Message:
     return Message(Ids(SystemClock()).new(), fact.subject(), fact.contract().encode(), {})
 
 
+class OneKey:
+    """A keyring with one key for everybody."""
+
+    async def cipher(self, tenant_id: UUID | None) -> DataKey:
+        return DataKey(bytes(32), "everybody")
+
+
 @pytest.fixture
 def embedder() -> WordEmbedder:
     return WordEmbedder()
@@ -151,7 +160,7 @@ def choices(published: Published, embedders: Embedders) -> Choices:
 
 @pytest.fixture
 def documents(db: Database, blobs: Blobs, choices: Choices) -> Documents:
-    return Documents(db, blobs, encode, choices, SystemClock())
+    return Documents(db, blobs, encode, Repeats("knowledge", OneKey(), SystemClock()), choices, SystemClock())
 
 
 @pytest.fixture

@@ -29,7 +29,7 @@ MODULES = {
     "voice-agent": "voice_agent",
 }
 NEEDS = {
-    "api-gateway": ("nats", "sealing", "livekit", "blobs", "redis", "limits"),
+    "api-gateway": ("nats", "sealing", "livekit", "blobs", "redis", "limits", "edge"),
     "tenant-svc": ("nats", "sealing", "livekit", "blobs", "database", "operators", "platform"),
     "call-orchestrator": ("nats", "sealing", "livekit", "blobs", "database", "operators"),
     "rag-svc": ("nats", "sealing", "blobs", "database", "operators", "embeddings"),
@@ -168,6 +168,7 @@ def fragment(layout: Layout, name: str, part: str) -> dict[str, str]:
         "blobs": {"URL": f"file://{layout.folder / 'blobs'}"},
         "database": {"DSN": layout.postgres.dsn(DATABASE, role, secrets.roles.get(role, ""))},
         "redis": {"URL": layout.redis_app.url},
+        "edge": {"HTTPS": "false"},
         # Everybody on this machine has one address, and tests ask often.
         "limits": {
             f"{policy}__{name}": value

@@ -9,7 +9,9 @@
     ├── Forbidden             403  the right that is missing is named
     ├── NotFound              404  also for another tenant's resource
     ├── Conflict              409
-    │   └── StaleEpoch        409  an older owner of a call wrote
+    │   ├── StaleEpoch        409  an older owner of a call wrote
+    │   └── InFlight          409  the same request is being worked on; retryable
+    ├── PreconditionFailed    412  what is to be changed has been changed meanwhile
     ├── TooLarge              413
     ├── Unsupported           415
     ├── RateLimited           429  retryable
@@ -121,6 +123,18 @@ class Conflict(SwitchboardError):
 class StaleEpoch(Conflict):
     code = "stale-epoch"
     title = "A newer owner has taken over this call"
+
+
+class InFlight(Conflict):
+    code = "in-flight"
+    title = "That request is being worked on"
+    retryable = True
+
+
+class PreconditionFailed(SwitchboardError):
+    code = "precondition-failed"
+    status = 412
+    title = "It has been changed meanwhile"
 
 
 class TooLarge(SwitchboardError):

@@ -3,7 +3,7 @@ problem for whatever the application did not answer itself."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import structlog
 from switchboard.errors import TooLarge
@@ -20,33 +20,44 @@ _HEADERS = (
     (b"x-frame-options", b"DENY"),
     (b"referrer-policy", b"no-referrer"),
     (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
-    (b"strict-transport-security", b"max-age=31536000; includeSubDomains"),
     (b"cross-origin-resource-policy", b"same-origin"),
 )
+_HSTS = (b"strict-transport-security", b"max-age=31536000; includeSubDomains")
 
 
 class Edge:
     """Pure ASGI. ``limits`` gives the largest body in bytes by ``METHOD /path`` (POST and PUT with other paths:
-    :data:`MAX_JSON_BYTES`)."""
+    :data:`MAX_JSON_BYTES`). ``https``: the public comes that way, and browsers are told to stay with it (RFC 6797 forbids
+    to say so over plain HTTP)."""
 
-    def __init__(self, app: ASGIApp, limits: Mapping[str, int]) -> None:
+    def __init__(self, app: ASGIApp, limits: Mapping[str, int], https: bool) -> None:
         self._app = app
         self._limits = limits
+        self._headers = (*_HEADERS, _HSTS) if https else _HEADERS
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         limit = self._limits.get(f"{scope['method']} {scope['path']}", MAX_JSON_BYTES)
-        await _Exchange(self._app, limit, scope, receive, send).run()
+        await _Exchange(self._app, limit, self._headers, scope, receive, send).run()
 
 
 class _Exchange:
     """One request and its response."""
 
-    def __init__(self, app: ASGIApp, limit: int, scope: Scope, receive: Receive, send: Send) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        limit: int,
+        headers: Sequence[tuple[bytes, bytes]],
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+    ) -> None:
         self._app = app
         self._limit = limit
+        self._headers = headers
         self._scope = scope
         self._receive = receive
         self._send = send
@@ -90,7 +101,8 @@ class _Exchange:
             self._begun = True
             kept = [(key, value) for key, value in message.get("headers", ())]
             present = {key.lower() for key, _ in kept}
-            kept += _HEADERS
+            # An answer that needs another policy (a page of the console) brings it along.
+            kept += [header for header in self._headers if header[0] not in present]
             if b"cache-control" not in present:
                 kept.append((b"cache-control", b"no-store"))
             message = {**message, "headers": kept}

@@ -10,7 +10,9 @@ from switchboard.errors import Unavailable
 from switchboard.service import Service, run
 from switchboard.settings import load_or_exit
 
+from api_gateway.access.proxies import Proxies
 from api_gateway.app import create_app
+from api_gateway.cursors import Cursors
 from api_gateway.limits.limiter import Limiter
 from api_gateway.limits.middleware import Limits
 from api_gateway.limits.policies import Policies, secret_of
@@ -56,9 +58,12 @@ async def compose(service: Service[Settings]) -> FastAPI:
     )
     service.on_close(limiter.close)
     service.health.degradable("redis-app", limiter.ready)
-    limits = Limits(limiter, Policies.of(settings.limits), secret_of(settings.sealing))
+    proxies = Proxies.of(settings.proxies.trusted, settings.proxies.header)
+    limits = Limits(limiter, Policies.of(settings.limits), proxies, secret_of(settings.sealing))
     verifier = LiveKitVerifier(settings.livekit.api_key, settings.livekit.api_secret.get_secret_value())
-    return create_app(Resources(bus, blobs, verifier, limits, service.clock, service.stopping))
+    cursors = Cursors.of(settings.sealing)
+    made = Resources(bus, blobs, verifier, limits, proxies, cursors, service.clock, service.stopping)
+    return create_app(made, https=settings.edge.https)
 
 
 def main() -> None:

@@ -10,6 +10,8 @@ from switchboard.blobs import Blobs
 from switchboard.bus import Bus
 from switchboard.clock import Clock
 
+from api_gateway.access.proxies import Proxies
+from api_gateway.cursors import Cursors
 from api_gateway.limits.middleware import Limits
 from api_gateway.webhooks.verification import LiveKitVerifier
 
@@ -51,6 +53,8 @@ class Resources:
     blobs: Blobs
     livekit: LiveKitVerifier
     limits: Limits
+    proxies: Proxies
+    cursors: Cursors
     clock: Clock
     stopping: asyncio.Event
     """Set when the process drains: event streams end then."""

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+import ipaddress
+from typing import Annotated, Self
+
+from pydantic import AfterValidator, Field, model_validator
 from switchboard.settings import (
     BlobSettings,
     Fragment,
@@ -12,6 +15,8 @@ from switchboard.settings import (
     SealingSettings,
     ServiceSettings,
 )
+
+from api_gateway.access.proxies import ClientHeader
 
 
 class QuotaSettings(Fragment):
@@ -43,6 +48,30 @@ class LimitSettings(Fragment):
     prefix: str = Field("rl", pattern=r"^[a-z0-9:_-]{1,40}$", description="what keys in Redis begin with")
 
 
+def _block(value: str) -> str:
+    return str(ipaddress.ip_network(value, strict=True))
+
+
+class ProxySettings(Fragment):
+    """Which proxies stand before the gateway (docs/operations/edge.md)."""
+
+    trusted: tuple[Annotated[str, AfterValidator(_block)], ...] = Field(
+        (), description='JSON list of CIDR blocks that the proxies connect from, e.g. ["10.0.0.0/8"]'
+    )
+    header: ClientHeader = Field("x-forwarded-for", description="where they state the client's address, or x-real-ip")
+
+    @model_validator(mode="after")
+    def _somebody(self) -> Self:
+        # With everybody trusted the leftmost address counts, which is the client's own to write.
+        if self.header == "x-forwarded-for" and any(block.endswith("/0") for block in self.trusted):
+            raise ValueError("a block of every address goes with header x-real-ip only; name the proxies' blocks")
+        return self
+
+
+class EdgeSettings(Fragment):
+    https: bool = Field(True, description="whether the public comes over HTTPS; false only on one's own machine")
+
+
 class Settings(ServiceSettings):
     """``livekit`` is the server whose webhooks come here; only its key and secret are used. ``redis`` is `redis-app`."""
 
@@ -52,3 +81,5 @@ class Settings(ServiceSettings):
     blobs: BlobSettings
     redis: RedisSettings
     limits: LimitSettings = Field(default_factory=lambda: LimitSettings.model_validate({}))
+    proxies: ProxySettings = Field(default_factory=lambda: ProxySettings.model_validate({}))
+    edge: EdgeSettings = Field(default_factory=lambda: EdgeSettings.model_validate({}))

@@ -16,7 +16,7 @@ from switchboard.bus import Call
 from switchboard.contracts import documents
 from switchboard.contracts.base import Contract, Empty
 from switchboard.contracts.base import Service as Name
-from switchboard.errors import Conflict, NoResponder, NotFound
+from switchboard.errors import Conflict, InvalidInput, NoResponder, NotFound
 
 pytestmark = pytest.mark.integration
 
@@ -254,27 +254,21 @@ async def test_an_upload_made_again_with_its_key_is_the_same_document(
     assert other.json()["document_id"] != first.json()["document_id"]
 
 
-async def test_a_key_of_a_document_is_not_taken_for_other_bytes(
+async def test_other_bytes_under_a_key_are_another_request(
     gateway: RunningGateway, peers: Peers, tenant: Tenant, blob_folder: Path
 ) -> None:
-    """Before the document was registered the bytes may still be others: whoever has them has made nothing yet."""
-    peers.answer(documents.REGISTER, NoResponder())
-    assert (await upload_again(gateway, tenant, PDF)).status_code == 503
+    """Its owner is told so, and refuses it; what the first one has stored stays as it is."""
     peers.answer(documents.REGISTER, registered)
+    assert (await upload_again(gateway, tenant, PDF)).status_code == 202
     [blob] = stored(blob_folder)
     before = blob.read_bytes()
-    assert (await upload_again(gateway, tenant, PDF + b"more")).status_code == 202
-    held = blob.read_bytes()
-    assert held != before
-
-    async def there(body: documents.GetDocument, call: Call) -> Contract:
-        return view(peers.asked_for(documents.REGISTER)[-1].body)
-
-    peers.answer(documents.GET_DOCUMENT, there)
-    refused = await upload_again(gateway, tenant, PDF)
-    assert refused.status_code == 409
-    assert "idempotency key" in refused.json()["detail"]
-    assert blob.read_bytes() == held
+    peers.answer(documents.REGISTER, InvalidInput("that idempotency key was used for another request"))
+    assert (await upload_again(gateway, tenant, PDF + b"more")).status_code == 422
+    first, other = (asked.call.actor.terms for asked in peers.asked_for(documents.REGISTER))
+    assert first is not None and other is not None
+    assert first.key == other.key == "monday's upload"
+    assert first.request != other.request
+    assert blob.read_bytes() == before
 
 
 async def test_a_key_that_can_not_be_used_is_named(gateway: RunningGateway, peers: Peers, tenant: Tenant) -> None:

@@ -119,6 +119,15 @@ async def test_an_answer_says_what_is_left(gateway_settings: Settings, tenant: T
             )
 
 
+async def test_a_refused_request_counts_for_no_limit(gateway_settings: Settings, tenant: Tenant) -> None:
+    async with running_gateway(limited(gateway_settings, address=100, key=2, tenant=50)) as gateway:
+        assert await burst(gateway, tenant, 12) == {200: 2, 429: 10}
+        refused = await ask(gateway, tenant)
+        assert '"address";r=98;' in refused.headers["ratelimit"]
+        assert '"tenant";r=48;' in refused.headers["ratelimit"]
+        assert int(refused.headers["retry-after"]) <= HOUR / 2
+
+
 async def test_signing_up_is_strict_by_address(gateway_settings: Settings, peers: Peers) -> None:
     form = {"name": "Sol", "email": "office@sol.example", "time_zone": "Europe/Madrid"}
     async with running_gateway(limited(gateway_settings, signup=3)) as gateway:

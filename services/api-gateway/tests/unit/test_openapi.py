@@ -30,6 +30,15 @@ def test_every_operation_answers_errors_as_problems() -> None:
     assert "HTTPValidationError" not in str(found)
 
 
+def test_what_an_operation_may_refuse_stands_with_it() -> None:
+    for operations in json.loads(document())["paths"].values():
+        for operation in operations.values():
+            headers = {one["name"] for one in operation.get("parameters", ()) if one["in"] == "header"}
+            assert set(operation["responses"]["429"]["headers"]) == {"Retry-After", "RateLimit-Policy", "RateLimit"}
+            assert ("409" in operation["responses"]) == ("idempotency-key" in headers)
+            assert ("412" in operation["responses"]) == ("if-match" in headers)
+
+
 def test_no_name_of_the_inside_is_public() -> None:
     text = document().lower()
     for word in ("sealed", "nats", "rag-svc", "tenant-svc", "epoch", "blob_key", "livekit", "/root", "/work"):

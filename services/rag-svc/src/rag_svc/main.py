@@ -18,6 +18,7 @@ from switchboard.db import Connection, Database
 from switchboard.embeddings import Embedders, MiniLm
 from switchboard.errors import Unavailable
 from switchboard.outbox import Relay
+from switchboard.repeats import Repeats
 from switchboard.service import ASGIApp, run
 from switchboard.service.litestar_problems import problem_handlers
 from switchboard.settings import load_or_exit
@@ -74,8 +75,10 @@ async def compose(process: service.Service[Settings]) -> ASGIApp:
     book = SnapshotBook(bus.bucket(SNAPSHOTS), blobs)
     process.background("snapshots", book.run())
     choices = Choices(book, embedders)
-    documents = Documents(db, blobs, bus.encode, choices, process.clock)
+    repeats = Repeats("knowledge", bus.keyring, process.clock)
+    documents = Documents(db, blobs, bus.encode, repeats, choices, process.clock)
     reembedding = Reembedding(documents, choices, embedders, book.tenants, process.clock)
+    process.background("kept answers", repeats.sweep(db))
     process.background("outbox relay", Relay(db, "knowledge", bus, process.clock.monotonic).run())
     await DocumentHandlers(documents).serve(bus)
     retrieval = Retrieval(db, embedders, choices, process.clock, rest_s=settings.search.provider_rest_s)

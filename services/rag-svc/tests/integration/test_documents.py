@@ -9,7 +9,7 @@ from rag_svc.documents.service import Documents
 from rag_svc.erasers import STORES, erasers
 from rag_svc.search.service import Retrieval
 from switchboard.blobs import Blobs, key
-from switchboard.contracts.base import Actor, Page
+from switchboard.contracts.base import Actor, Page, Terms
 from switchboard.contracts.documents import (
     Chunk,
     DocumentProgress,
@@ -83,6 +83,23 @@ async def test_a_registration_is_announced_once_and_repeating_it_changes_nothing
         await documents.register(tenant, registration(tenant, body.document_id, "1" * 64), OWNER)
 
 
+async def test_a_registration_under_a_key_is_made_once_though_it_comes_with_another_id(
+    documents: Documents, db: Database
+) -> None:
+    tenant = uuid4()
+
+    def asking(request: str) -> Actor:
+        return OWNER.model_copy(update={"terms": Terms(key="monday", request=request * 64)})
+
+    first = await documents.register(tenant, registration(tenant), asking("a"))
+    again = await documents.register(tenant, registration(tenant), asking("a"))
+    assert again == first
+    assert await outbox(db, tenant) == [b"documents.uploaded/1", b"config.audited/1"]
+    with pytest.raises(InvalidInput, match="another request"):
+        await documents.register(tenant, registration(tenant), asking("b"))
+    assert await documents.erase_tenant(tenant) == 4  # document, answer, two messages
+
+
 async def test_a_blob_of_another_tenant_is_refused_by_name(documents: Documents) -> None:
     with pytest.raises(InvalidInput) as caught:
         await documents.register(OURS, registration(THEIRS), OWNER)
@@ -93,7 +110,7 @@ async def test_an_index_shows_when_its_last_batch_is_in_and_repeated_batches_cha
     documents: Documents, retrieval: Retrieval, embedder: Any, db: Database
 ) -> None:
     tenant = uuid4()
-    document = (await documents.register(tenant, registration(tenant), OWNER)).id
+    document = (await documents.register(tenant, registration(tenant), OWNER)).document_id
     first = batch(embedder, document, ["velora peel costs 129"], last=False)
     last = batch(embedder, document, ["brow lift costs 45"], first=1)
 
@@ -116,7 +133,7 @@ async def test_a_last_batch_without_those_before_it_is_sent_back(
     documents: Documents, retrieval: Retrieval, embedder: Any
 ) -> None:
     tenant = uuid4()
-    document = (await documents.register(tenant, registration(tenant), OWNER)).id
+    document = (await documents.register(tenant, registration(tenant), OWNER)).document_id
 
     with pytest.raises(Unavailable, match="1 chunks before"):
         await documents.index(tenant, batch(embedder, document, ["brow lift"], first=1))
@@ -128,7 +145,7 @@ async def test_a_new_revision_replaces_the_old_one_at_once_and_a_stale_worker_is
     documents: Documents, retrieval: Retrieval, embedder: Any
 ) -> None:
     tenant = uuid4()
-    document = (await documents.register(tenant, registration(tenant), OWNER)).id
+    document = (await documents.register(tenant, registration(tenant), OWNER)).document_id
     await documents.index(tenant, batch(embedder, document, ["velora peel 129", "brow lift 45"]))
 
     assert (await documents.reingest(tenant, document)).revision == 2
@@ -144,7 +161,7 @@ async def test_a_new_revision_replaces_the_old_one_at_once_and_a_stale_worker_is
 
 async def test_one_tenant_never_sees_anothers(documents: Documents, retrieval: Retrieval, embedder: Any) -> None:
     ours, theirs = uuid4(), uuid4()
-    document = (await documents.register(ours, registration(ours), OWNER)).id
+    document = (await documents.register(ours, registration(ours), OWNER)).document_id
     await documents.index(ours, batch(embedder, document, ["velora peel 129"]))
 
     assert await found(retrieval, theirs, "velora peel 129", "velora") == []
@@ -181,7 +198,7 @@ async def test_forgetting_takes_bytes_and_chunks_along_and_is_audited(
 
 async def test_progress_is_taken_once_and_only_forward(documents: Documents) -> None:
     tenant = uuid4()
-    document = (await documents.register(tenant, registration(tenant), OWNER)).id
+    document = (await documents.register(tenant, registration(tenant), OWNER)).document_id
 
     async def tell(status: DocumentStatus, reason: str | None = None, message_id: UUID | None = None) -> str:
         fact = DocumentProgress.model_validate(
@@ -208,7 +225,7 @@ async def test_progress_is_taken_once_and_only_forward(documents: Documents) -> 
 
 async def test_pages_follow_each_other_newest_first(documents: Documents) -> None:
     tenant = uuid4()
-    made = [(await documents.register(tenant, registration(tenant), OWNER)).id for _ in range(5)]
+    made = [(await documents.register(tenant, registration(tenant), OWNER)).document_id for _ in range(5)]
 
     seen: list[UUID] = []
     cursor: str | None = None

@@ -80,6 +80,7 @@ async def compose(service: Service[Settings]) -> ASGIApp | None:
     )
 
     service.background("outbox relay", Relay(db, SCHEMA, bus, service.clock.monotonic).run())
+    service.background("kept answers", store.repeats.sweep(db))
     service.background("bucket sweep", projection.sweep(settings.projection.sweep_s))
     return Litestar(
         route_handlers=[operators_router(db, publishing, projection, reconcilers, settings.operators.token)],

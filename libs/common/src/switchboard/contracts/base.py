@@ -127,14 +127,24 @@ class Origin(Contract):
     request_id: str = Field(default="", max_length=64)
 
 
+class Terms(Contract):
+    """What a request says of itself. ``key`` names it, so that it is done once however often it comes; ``request`` is a
+    digest of all that it asks for. ``if_match``: versions, one of which the thing to be changed must still have."""
+
+    key: str | None = Field(default=None, min_length=1, max_length=200)
+    request: str = Field(default="", pattern=r"^([0-9a-f]{64})?$")
+    if_match: tuple[str, ...] = Field(default=(), max_length=10)
+
+
 class Actor(Contract):
-    """On whose behalf a request is made; set by whoever authenticated, checked by the owner."""
+    """On whose behalf a request is made, and on which terms; set by whoever authenticated, checked by the owner."""
 
     kind: Literal["user", "api_key", "service", "anonymous"]
     id: str = ""
     tenant_id: UUID | None = None
     roles: tuple[str, ...] = ()
     origin: Origin | None = None
+    terms: Terms | None = None
 
     @classmethod
     @functools.cache

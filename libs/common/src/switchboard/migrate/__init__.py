@@ -19,7 +19,7 @@ Migrations go forward only. They run as the schema's owner, which can't log in; 
 """
 
 from switchboard.migrate.apply import MigrationError, concurrent_index, migrate, sql
-from switchboard.migrate.mailboxes import inbox_sql, outbox_sql, requeue_by_sending_time
+from switchboard.migrate.mailboxes import inbox_sql, outbox_sql, repeats_sql, requeue_by_sending_time
 from switchboard.migrate.schemas import SCHEMAS, Schema
 from switchboard.migrate.statements import (
     TENANT_PREDICATE,
@@ -39,6 +39,7 @@ __all__ = [
     "migrate",
     "outbox_sql",
     "platform_table",
+    "repeats_sql",
     "requeue_by_sending_time",
     "sql",
     "tenant_table",

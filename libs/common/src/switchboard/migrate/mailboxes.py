@@ -1,4 +1,4 @@
-"""SQL of the outbox and the inbox, the same in every schema."""
+"""SQL of the outbox, the inbox and the kept answers, the same in every schema."""
 
 from __future__ import annotations
 
@@ -97,6 +97,27 @@ BEGIN
   RETURN touched;
 END"""
 
+_REPEATS = """
+CREATE TABLE {schema}.repeats (
+  tenant_id uuid NOT NULL,
+  key bytea NOT NULL CHECK (length(key) = 32),
+  request bytea NOT NULL CHECK (length(request) = 32),
+  answer bytea NOT NULL,
+  created_at timestamptz NOT NULL,
+  PRIMARY KEY (tenant_id, key)
+);
+CREATE INDEX repeats_created ON {schema}.repeats (created_at);
+GRANT SELECT, DELETE ON {schema}.repeats TO {definer};
+"""
+
+_PRUNE_REPEATS = """
+DECLARE touched bigint;
+BEGIN
+  DELETE FROM {schema}.repeats WHERE created_at <= p_before;
+  GET DIAGNOSTICS touched = ROW_COUNT;
+  RETURN touched;
+END"""
+
 # (name and parameters, result, name and argument types, body)
 _OUTBOX_FUNCTIONS = (
     (
@@ -127,6 +148,14 @@ def inbox_sql(schema: str) -> str:
     """Table and function of :mod:`switchboard.inbox`."""
     prune = _function(schema, "inbox_prune(p_keep interval)", "bigint", "inbox_prune(interval)", _PRUNE_INBOX)
     return _filled(_INBOX, schema) + tenant_table(schema, "inbox", grants="SELECT, INSERT") + prune
+
+
+def repeats_sql(schema: str) -> str:
+    """Table and function of :mod:`switchboard.repeats`. The answers are sealed with the tenant's data key."""
+    prune = _function(
+        schema, "repeats_prune(p_before timestamptz)", "bigint", "repeats_prune(timestamptz)", _PRUNE_REPEATS
+    )
+    return _filled(_REPEATS, schema) + tenant_table(schema, "repeats", grants="SELECT, INSERT, UPDATE") + prune
 
 
 def requeue_by_sending_time(schema: str) -> str:

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, TypeVar
 from uuid import UUID
 
 import structlog
 from fastapi import Depends, Request, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
-from switchboard.contracts.base import Actor, Contract, Rpc
+from switchboard.contracts.base import Actor, Contract, Rpc, Terms
 from switchboard.contracts.tenants import AUTHENTICATE
 from switchboard.errors import NotAuthenticated
 
 from api_gateway.access.api_keys import parse_api_key
 from api_gateway.access.origin import origin_of
-from api_gateway.limits.middleware import count_tenant
+from api_gateway.limits.middleware import accepted
 from api_gateway.resources import Resources, resources
 
 RequestT = TypeVar("RequestT", bound=Contract)
@@ -37,6 +37,10 @@ class Caller:
     actor: Actor
     tenant_id: UUID
 
+    def on(self, terms: Terms) -> Caller:
+        """The same caller, asking on these terms."""
+        return replace(self, actor=self.actor.model_copy(update={"terms": terms}))
+
     async def ask(self, spec: Rpc[RequestT, ReplyT], body: RequestT) -> ReplyT:
         """Ask the service that owns ``spec``, on this caller's behalf."""
         return await self.resources.bus.request(spec, body, tenant_id=self.tenant_id, actor=self.actor)
@@ -55,7 +59,7 @@ async def _authenticated(
     actor = await found.bus.request(AUTHENTICATE, key, tenant_id=None, actor=Actor.anonymous())
     if actor.tenant_id is None:
         raise NotAuthenticated("that API key belongs to no tenant")
-    await count_tenant(request, actor.tenant_id)
+    await accepted(request, actor.tenant_id)
     structlog.contextvars.bind_contextvars(tenant_id=actor.tenant_id.hex)
     return Caller(found, actor.model_copy(update={"origin": origin_of(request)}), actor.tenant_id)
 

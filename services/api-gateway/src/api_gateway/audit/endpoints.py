@@ -15,4 +15,5 @@ router = APIRouter(prefix="/v1")
 @router.get("/audit", tags=["tenant"])
 async def list_audit(page: PageWanted, caller: Authenticated) -> AuditShape:
     """Who changed what, from where, newest first. For owners and admins."""
-    return AuditShape.of_list(await caller.ask(LIST_AUDIT, page))
+    found = await caller.ask(LIST_AUDIT, page.of(caller))
+    return AuditShape.of_list(found, page.following(caller, found.next_cursor))

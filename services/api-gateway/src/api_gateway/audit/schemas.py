@@ -72,5 +72,5 @@ class AuditShape(Shape):
     next_cursor: str | None
 
     @classmethod
-    def of_list(cls, found: AuditList) -> Self:
-        return cls(lines=tuple(map(AuditLineShape.of_line, found.lines)), next_cursor=found.next_cursor)
+    def of_list(cls, found: AuditList, next_cursor: str | None) -> Self:
+        return cls(lines=tuple(map(AuditLineShape.of_line, found.lines)), next_cursor=next_cursor)

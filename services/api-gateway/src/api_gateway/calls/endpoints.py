@@ -32,7 +32,8 @@ router = APIRouter(prefix="/v1")
 @router.get("/calls", tags=["calls"])
 async def list_calls(page: PageWanted, caller: Authenticated) -> CallsShape:
     """Your calls, newest first."""
-    return CallsShape.of(await caller.ask(LIST_CALLS, page))
+    shape = CallsShape.of(await caller.ask(LIST_CALLS, page.of(caller)))
+    return shape.model_copy(update={"next_cursor": page.following(caller, shape.next_cursor)})
 
 
 @router.get("/calls/{call_id}", tags=["calls"])

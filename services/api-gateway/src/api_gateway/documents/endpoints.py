@@ -17,7 +17,7 @@ from switchboard.errors import DeadlineExceeded, Unavailable
 
 from api_gateway.access.caller import Authenticated
 from api_gateway.access.identifiers import DocumentIdInPath
-from api_gateway.access.repeating import IdempotencyKey
+from api_gateway.access.repeating import Once
 from api_gateway.documents.schemas import DocumentShape, DocumentsShape, SearchForm, SearchShape
 from api_gateway.documents.service import forget_document, store_document
 from api_gateway.documents.upload import FORM_BYTES, read_upload
@@ -55,9 +55,7 @@ _FORM: dict[str, Any] = {
 
 
 @router.post("/documents", status_code=202, tags=["documents"], openapi_extra=_FORM)
-async def upload_document(
-    request: Request, response: Response, key: IdempotencyKey, caller: Authenticated
-) -> DocumentShape:
+async def upload_document(request: Request, response: Response, once: Once, caller: Authenticated) -> DocumentShape:
     """Upload a document. It is read in the background: ask `status_url` until `status` is `indexed` or `failed`."""
     places = caller.resources.uploads
     if not places.take():
@@ -66,7 +64,7 @@ async def upload_document(
         async with asyncio.timeout(caller.resources.pace.upload_s):
             content_type = request.headers.get("content-type", "")
             upload = await read_upload(request.stream(), content_type, MAX_DOCUMENT_BYTES)
-        shape = DocumentShape.of_view(await store_document(caller, upload, key))
+        shape = DocumentShape.of_view(await store_document(caller, upload, once))
     except TimeoutError:
         raise DeadlineExceeded("the upload did not come to its end in time") from None
     finally:
@@ -78,9 +76,10 @@ async def upload_document(
 @router.get("/documents", tags=["documents"])
 async def list_documents(page: PageWanted, caller: Authenticated) -> DocumentsShape:
     """Your documents, newest first."""
-    found = await caller.ask(LIST_DOCUMENTS, page)
+    found = await caller.ask(LIST_DOCUMENTS, page.of(caller))
     return DocumentsShape(
-        documents=tuple(DocumentShape.of_view(view) for view in found.documents), next_cursor=found.next_cursor
+        documents=tuple(DocumentShape.of_view(view) for view in found.documents),
+        next_cursor=page.following(caller, found.next_cursor),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from contextlib import suppress
 from uuid import UUID
 
 import structlog
@@ -15,11 +16,11 @@ from switchboard.contracts.documents import (
     GetDocument,
     RegisterDocument,
 )
-from switchboard.errors import Conflict, DeadlineExceeded, NotFound, SwitchboardError
+from switchboard.errors import Conflict, DeadlineExceeded, SwitchboardError
 from switchboard.sealed import Sealed
 
 from api_gateway.access.caller import Caller
-from api_gateway.access.repeating import id_for
+from api_gateway.access.repeating import Repetition
 from api_gateway.documents.sniffing import sniff
 from api_gateway.documents.upload import Upload
 
@@ -29,55 +30,38 @@ PURPOSE = "blob"
 """What a document's bytes are sealed for; ingest-worker opens them with the same."""
 
 
-async def store_document(caller: Caller, upload: Upload, key: str | None = None) -> DocumentView:
-    """The registered document, waiting to be read; with the ``key`` of an earlier request, that one's.
+async def store_document(caller: Caller, upload: Upload, once: Repetition) -> DocumentView:
+    """The registered document, waiting to be read; that of the first time when the request is made again.
 
-    :class:`Conflict` when the key was used for other bytes.
+    :class:`InvalidInput` when the request's key was used for another one.
     """
     media_type = sniff(upload.data, upload.file_name, upload.declared)
     found = caller.resources
-    document_id = id_for(caller.tenant_id, "document", key) or found.bus.ids.new()
+    sha256 = hashlib.sha256(upload.data).hexdigest()
+    asking = once(caller, sha256.encode(), upload.name.encode(), media_type.encode())
+    document_id = once.id_of(asking) or found.bus.ids.new()
     where = blobs.key(caller.tenant_id, "documents", document_id)
     registration = RegisterDocument(
         document_id=document_id,
         name=Sealed(upload.name),
         media_type=media_type,
         blob_key=str(where),
-        sha256=hashlib.sha256(upload.data).hexdigest(),
+        sha256=sha256,
         size=len(upload.data),
     )
     cipher = await found.bus.keyring.cipher(caller.tenant_id)
     sealed = cipher.seal(upload.data, PURPOSE)
-    if key is not None:
-        # Whoever repeats the request needs these bytes; another repetition may be at work on them at this moment.
-        await _put_again(caller, where, sealed, registration)
-        return await _register(caller, registration)
+    if asking is not caller:
+        # What an earlier attempt has left there are the same bytes; another one may need them at this moment.
+        with suppress(Conflict):
+            await found.blobs.put(where, sealed)
+        return await _register(asking, registration)
     await found.blobs.put(where, sealed)
     try:
         return await _register(caller, registration)
     except BaseException:  # a cancelled request must not leave a blob behind either
         await _discard(caller, where)
         raise
-
-
-async def _put_again(caller: Caller, where: blobs.BlobKey, sealed: bytes, wanted: RegisterDocument) -> None:
-    """The bytes under a key that an earlier request may have used, and never other bytes than a document was registered
-    with."""
-    found = caller.resources
-    try:
-        await found.blobs.put(where, sealed)
-        return
-    except Conflict:
-        held = await found.blobs.get(where)
-    cipher = await found.bus.keyring.cipher(caller.tenant_id)
-    if hashlib.sha256(cipher.open(held, PURPOSE)).hexdigest() == wanted.sha256:
-        return
-    try:
-        await caller.ask(GET_DOCUMENT, GetDocument(document_id=wanted.document_id))
-    except NotFound:
-        await found.blobs.put(where, sealed, replace=True)
-        return
-    raise Conflict("that idempotency key was used for another document; use a fresh one")
 
 
 async def _register(caller: Caller, registration: RegisterDocument) -> DocumentView:

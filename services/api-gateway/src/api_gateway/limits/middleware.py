@@ -15,7 +15,7 @@ from fastapi import Request
 from switchboard.service import ASGIApp, Message, Receive, Scope, Send
 from switchboard.service.asgi import respond
 
-from api_gateway.access.origin import address_of
+from api_gateway.access.proxies import Proxies
 from api_gateway.limits.fields import fields, refusal
 from api_gateway.limits.gcra import Charge, Decision, Outcome
 from api_gateway.limits.limiter import Limiter
@@ -37,13 +37,14 @@ class Limits:
 
     limiter: Limiter
     policies: Policies
+    proxies: Proxies
     secret: bytes = field(repr=False)
     """Keys what is counted, so that Redis holds neither addresses nor mails."""
-    _tenants: OrderedDict[str, UUID] = field(default_factory=OrderedDict, repr=False)
+    _tenants: OrderedDict[str, UUID | None] = field(default_factory=OrderedDict, repr=False)
 
     async def enter(self, scope: Scope) -> Passage:
         """Counts a request that has just come."""
-        address = hashed(self.secret, "address", address_key(address_of(scope)))
+        address = hashed(self.secret, "address", address_key(self.proxies.address_of(scope)))
         credential = _credential(scope)
         passage = Passage(self, address, "" if credential is None else hashed(self.secret, "key", credential))
         await passage.take(*self._charges(scope, passage))
@@ -57,16 +58,16 @@ class Limits:
         if not passage.credential:
             return [Charge(policies.anonymous, passage.address)]
         charges = [Charge(policies.address, passage.address), Charge(policies.key, passage.credential)]
-        tenant_id = self._tenants.get(passage.credential)
-        if tenant_id is None:
+        if passage.credential not in self._tenants:
             charges.append(Charge(policies.failures, passage.address, cost=0))
-        else:
-            self._tenants.move_to_end(passage.credential)
-            passage.tenant_id = tenant_id
-            charges.append(Charge(policies.tenant, tenant_id.hex))
+            return charges
+        self._tenants.move_to_end(passage.credential)
+        passage.known, passage.tenant_id = True, self._tenants[passage.credential]
+        if passage.tenant_id is not None:
+            charges.append(Charge(policies.tenant, passage.tenant_id.hex))
         return charges
 
-    def learn(self, credential: str, tenant_id: UUID) -> None:
+    def learn(self, credential: str, tenant_id: UUID | None) -> None:
         self._tenants[credential] = tenant_id
         if len(self._tenants) > _KNOWN:
             self._tenants.popitem(last=False)
@@ -77,11 +78,13 @@ class Limits:
 
 @dataclass
 class Passage:
-    """One request on its way through; ``credential`` is empty when it brought none."""
+    """One request on its way through; ``credential`` is empty when it brought none, ``known`` when it was accepted before,
+    for ``tenant_id``."""
 
     limits: Limits
     address: str
     credential: str
+    known: bool = False
     tenant_id: UUID | None = None
     refused: Outcome | None = None
     _outcomes: dict[str, Outcome] = field(default_factory=dict)
@@ -131,15 +134,15 @@ class RateLimits:
         await self._app(scope, receive, answer)
 
 
-async def count_tenant(request: Request, tenant_id: UUID) -> None:
-    """For whoever has just accepted this request's credential: counts it for the tenant too, unless that was done at the
-    door. RateLimited when that is one too many."""
+async def accepted(request: Request, tenant_id: UUID | None) -> None:
+    """For whoever has just accepted this request's credential: counts it for its tenant (``None``: it is in none) too, unless
+    that was done at the door. RateLimited when that is one too many."""
     passage = request.scope["state"].get(_PASSAGE)
-    if passage is None or passage.tenant_id == tenant_id:
+    if passage is None or (passage.known and passage.tenant_id == tenant_id):
         return
-    passage.tenant_id = tenant_id
     passage.limits.learn(passage.credential, tenant_id)
-    await _take(passage, Charge(passage.limits.policies.tenant, tenant_id.hex))
+    if tenant_id is not None:
+        await _take(passage, Charge(passage.limits.policies.tenant, tenant_id.hex))
 
 
 async def count_account(request: Request, account: str) -> None:

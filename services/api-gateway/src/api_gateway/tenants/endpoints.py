@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Request, Response
 from switchboard.contracts.base import Actor, Empty
 from switchboard.contracts.snapshot import AgentConfiguration
 from switchboard.contracts.tenants import (
@@ -27,11 +27,14 @@ from switchboard.contracts.tenants import (
 
 from api_gateway.access.caller import Authenticated
 from api_gateway.access.origin import origin_of
-from api_gateway.access.repeating import IdempotencyKey, id_for
+from api_gateway.access.repeating import Once
+from api_gateway.access.versions import VERSIONED, IfMatch, tag
 from api_gateway.resources import resources
 from api_gateway.tenants.schemas import (
     AgentForm,
+    AgentShape,
     HolidaysForm,
+    HolidaysShape,
     LocationForm,
     LocationShape,
     NumberForm,
@@ -64,30 +67,37 @@ async def get_tenant(caller: Authenticated) -> TenantShape:
 
 
 @router.post("/locations", status_code=201, tags=["tenant"])
-async def add_location(key: IdempotencyKey, caller: Authenticated, form: LocationForm) -> LocationShape:
+async def add_location(once: Once, caller: Authenticated, form: LocationForm) -> LocationShape:
     """Add a place with its opening hours."""
-    wanted = form.to(NewLocation, location_id=id_for(caller.tenant_id, "location", key))
-    return LocationShape.of(await caller.ask(ADD_LOCATION, wanted))
+    return LocationShape.of(await once(caller, form).ask(ADD_LOCATION, form.to(NewLocation)))
 
 
-@router.put("/holidays", tags=["tenant"])
-async def set_holidays(caller: Authenticated, form: HolidaysForm) -> TenantShape:
+@router.get("/holidays", tags=["tenant"], responses=VERSIONED)
+async def get_holidays(response: Response, caller: Authenticated) -> HolidaysShape:
+    """The list of holidays as it stands, published or not."""
+    held = SetHolidays(holidays=(await caller.ask(GET_TENANT, Empty())).holidays)
+    tag(response, held)
+    return HolidaysShape.of(held)
+
+
+@router.put("/holidays", tags=["tenant"], responses=VERSIONED)
+async def set_holidays(response: Response, expected: IfMatch, caller: Authenticated, form: HolidaysForm) -> TenantShape:
     """Replace the list of holidays."""
-    return TenantShape.of(await caller.ask(SET_HOLIDAYS, form.to(SetHolidays)))
+    view = await expected(caller).ask(SET_HOLIDAYS, form.to(SetHolidays))
+    tag(response, SetHolidays(holidays=view.holidays))
+    return TenantShape.of(view)
 
 
 @router.post("/numbers", status_code=201, tags=["telephony"])
-async def add_number(key: IdempotencyKey, caller: Authenticated, form: NumberForm) -> NumberShape:
+async def add_number(once: Once, caller: Authenticated, form: NumberForm) -> NumberShape:
     """Bind a phone number to your agent: calls to it on that trunk are yours."""
-    wanted = form.to(NewNumber, number_id=id_for(caller.tenant_id, "number", key))
-    return NumberShape.of(await caller.ask(ADD_NUMBER, wanted))
+    return NumberShape.of(await once(caller, form).ask(ADD_NUMBER, form.to(NewNumber)))
 
 
 @router.post("/trunks", status_code=201, tags=["telephony"])
-async def add_trunk(key: IdempotencyKey, caller: Authenticated, form: TrunkForm) -> TrunkShape:
+async def add_trunk(once: Once, caller: Authenticated, form: TrunkForm) -> TrunkShape:
     """Connect your own SBC. Numbers on the platform's trunk don't need this."""
-    wanted = form.to(ConnectTrunk, trunk_id=id_for(caller.tenant_id, "trunk", key))
-    return TrunkShape.of(await caller.ask(CONNECT_TRUNK, wanted))
+    return TrunkShape.of(await once(caller, form).ask(CONNECT_TRUNK, form.to(ConnectTrunk)))
 
 
 @router.get("/trunks", tags=["telephony"])
@@ -96,10 +106,20 @@ async def list_trunks(caller: Authenticated) -> TrunksShape:
     return TrunksShape.of(await caller.ask(LIST_TRUNKS, Empty()))
 
 
-@router.put("/agent", tags=["tenant"])
-async def set_agent(caller: Authenticated, form: AgentForm) -> TenantShape:
+@router.get("/agent", tags=["tenant"], responses=VERSIONED)
+async def get_agent(response: Response, caller: Authenticated) -> AgentShape:
+    """The agent's configuration as it stands, published or not."""
+    agent = (await caller.ask(GET_TENANT, Empty())).agent
+    tag(response, agent)
+    return AgentShape.of(agent)
+
+
+@router.put("/agent", tags=["tenant"], responses=VERSIONED)
+async def set_agent(response: Response, expected: IfMatch, caller: Authenticated, form: AgentForm) -> TenantShape:
     """Replace the agent's configuration."""
-    return TenantShape.of(await caller.ask(SET_AGENT, form.to(AgentConfiguration)))
+    view = await expected(caller).ask(SET_AGENT, form.to(AgentConfiguration))
+    tag(response, view.agent)
+    return TenantShape.of(view)
 
 
 @router.get("/providers", tags=["tenant"])
@@ -109,18 +129,18 @@ async def list_providers(caller: Authenticated) -> OfferedProvidersShape:
 
 
 @router.post("/configuration/publish", tags=["going live"])
-async def publish(caller: Authenticated) -> PublishedShape:
+async def publish(once: Once, caller: Authenticated) -> PublishedShape:
     """Make your settings as they stand what calls are answered from."""
-    return PublishedShape.of(await caller.ask(PUBLISH, Empty()))
+    return PublishedShape.of(await once(caller).ask(PUBLISH, Empty()))
 
 
 @router.post("/live", tags=["going live"])
-async def go_live(caller: Authenticated) -> PublishedShape:
+async def go_live(once: Once, caller: Authenticated) -> PublishedShape:
     """Answer calls from now on."""
-    return PublishedShape.of(await caller.ask(GO_LIVE, Empty()))
+    return PublishedShape.of(await once(caller).ask(GO_LIVE, Empty()))
 
 
 @router.post("/pause", tags=["going live"])
-async def pause(caller: Authenticated) -> PublishedShape:
+async def pause(once: Once, caller: Authenticated) -> PublishedShape:
     """Stop answering calls until you go live again."""
-    return PublishedShape.of(await caller.ask(PAUSE, Empty()))
+    return PublishedShape.of(await once(caller).ask(PAUSE, Empty()))

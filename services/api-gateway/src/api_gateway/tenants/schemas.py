@@ -203,6 +203,10 @@ class HolidayShape(Shape):
     closes: LocalTime | None
 
 
+class HolidaysShape(Shape):
+    holidays: tuple[HolidayShape, ...]
+
+
 class NumberShape(Shape):
     number: str
     trunk: Annotated[str, AfterValidator(_trunk_out)]

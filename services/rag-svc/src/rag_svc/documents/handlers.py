@@ -39,7 +39,7 @@ class DocumentHandlers:
 
     async def register(self, body: RegisterDocument, call: Call) -> DocumentView:
         tenant_id = tenant_of(call, REGISTER, edits=True)
-        return (await self._documents.register(tenant_id, body, call.actor)).view()
+        return await self._documents.register(tenant_id, body, call.actor)
 
     async def get(self, body: GetDocument, call: Call) -> DocumentView:
         return (await self._documents.get(tenant_of(call, GET_DOCUMENT), body.document_id)).view()

@@ -16,6 +16,7 @@ from switchboard.contracts.documents import (
     DocumentList,
     DocumentProgress,
     DocumentUploaded,
+    DocumentView,
     IndexChunks,
     RegisterDocument,
 )
@@ -25,6 +26,7 @@ from switchboard.errors import Conflict, FieldProblem, InvalidInput, NotFound, U
 from switchboard.ids import DocumentId, Ids, token
 from switchboard.inbox import Inbox
 from switchboard.outbox import Outbox, OutgoingMessage
+from switchboard.repeats import Repeats
 from switchboard.sealed import Sealed
 
 from rag_svc.documents import repository
@@ -43,7 +45,9 @@ Encode = Callable[[Fact], Awaitable[OutgoingMessage]]
 class Documents:
     """Every method takes the tenant that the caller has been checked for."""
 
-    def __init__(self, db: Database, blobs: Blobs, encode: Encode, choices: Choices, clock: Clock) -> None:
+    def __init__(
+        self, db: Database, blobs: Blobs, encode: Encode, repeats: Repeats, choices: Choices, clock: Clock
+    ) -> None:
         self._db = db
         self._choices = choices
         self._blobs = blobs
@@ -52,25 +56,31 @@ class Documents:
         self._ids = Ids(clock)
         self._outbox = Outbox("knowledge")
         self._inbox = Inbox("knowledge")
+        self._repeats = repeats
 
-    async def register(self, tenant_id: UUID, body: RegisterDocument, actor: Actor) -> Document:
-        """Take an uploaded document in and have it ingested. The same registration again returns what is there.
+    async def register(self, tenant_id: UUID, body: RegisterDocument, actor: Actor) -> DocumentView:
+        """Take an uploaded document in and have it ingested. The same registration again returns what is there; a request
+        that is made again, under its key and with another id, is told of the first one's document.
 
         :class:`InvalidInput` for another tenant's blob, :class:`Conflict` when the id belongs to other bytes.
         """
         _own_key(body.blob_key, tenant_id)
         choice, space = self._choices.chosen(tenant_id)
         async with self._db.tenant(tenant_id) as conn:
+            attempt = await self._repeats.attempt(conn, tenant_id, actor)
+            earlier = attempt.earlier(DocumentView)
+            if earlier is not None:
+                return earlier
             made = await repository.insert(conn, body, space, self._clock.now())
             if made is not None:
                 await self._outbox.add(conn, await self._encode(self._uploaded(tenant_id, made, choice)))
                 line = Line("document.added", Resource("document", token(made.id)), after=body)
                 await self._outbox.add(conn, await self._audited(tenant_id, actor, line))
-                return made
+                return await attempt.keep(made.view())
             there = await repository.get(conn, body.document_id)
         if there is None or (there.sha256, there.blob_key) != (body.sha256, body.blob_key):
             raise Conflict("this document id is taken by another upload; use a fresh one")
-        return there
+        return there.view()
 
     def _uploaded(self, tenant_id: UUID, document: Document, choice: ProviderChoice | None) -> DocumentUploaded:
         return DocumentUploaded.model_validate(

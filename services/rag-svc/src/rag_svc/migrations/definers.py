@@ -10,5 +10,6 @@ DEFINERS: tuple[str, ...] = (
     "knowledge.outbox_prune(interval)",
     "knowledge.outbox_backlog()",
     "knowledge.inbox_prune(interval)",
+    "knowledge.repeats_prune(timestamp with time zone)",
 )
 """As PostgreSQL writes them: ``schema.name(argument types)``."""

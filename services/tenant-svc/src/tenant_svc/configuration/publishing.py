@@ -33,6 +33,9 @@ class Publishing:
     async def publish(self, tenant_id: UUID, actor: Actor) -> Published:
         """The draft becomes the next version; the status stays. A tenant that is live stays able to take calls."""
         async with self._store.write(tenant_id, actor) as write:
+            earlier = write.attempt.earlier(Published)
+            if earlier is not None:
+                return earlier
             draft = await load_draft(write.conn)
             if draft.status is TenantStatus.LIVE:
                 _refuse_unready(draft)
@@ -43,6 +46,9 @@ class Publishing:
     async def go_live(self, tenant_id: UUID, actor: Actor) -> Published:
         """The draft becomes the next version, and calls are answered. :class:`Conflict` names what is missing."""
         async with self._store.write(tenant_id, actor) as write:
+            earlier = write.attempt.earlier(Published)
+            if earlier is not None:
+                return earlier
             draft = await load_draft(write.conn)
             if draft.status is TenantStatus.SUSPENDED:
                 raise Forbidden("this account is suspended; only an operator can resume it")
@@ -54,12 +60,15 @@ class Publishing:
     async def pause(self, tenant_id: UUID, actor: Actor) -> Published:
         """Callers hear a short notice from now on. Pausing twice changes nothing."""
         async with self._store.write(tenant_id, actor) as write:
+            earlier = write.attempt.earlier(Published)
+            if earlier is not None:
+                return earlier
             draft = await load_draft(write.conn)
             held = await _published(write)
             if held is None or draft.status in (TenantStatus.DRAFT, TenantStatus.SUSPENDED):
                 raise Conflict(f"only a live account can be paused; this one is {draft.status}")
             if draft.status is TenantStatus.PAUSED:
-                return _as_published(held)
+                return await write.attempt.keep(_as_published(held))
             published = await self._repeat(write, held, TenantStatus.PAUSED, "tenant.paused")
         await self._hint(tenant_id)
         return published
@@ -113,7 +122,7 @@ class Publishing:
         await write.tell(
             ConfigurationPublished(tenant_id=snapshot.tenant_id, at=snapshot.published_at, version=snapshot.version)
         )
-        return _as_published(snapshot)
+        return await write.attempt.keep(_as_published(snapshot))
 
 
 def _line(

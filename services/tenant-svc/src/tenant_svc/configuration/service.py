@@ -9,6 +9,7 @@ from switchboard.contracts.base import Actor
 from switchboard.contracts.snapshot import AgentConfiguration, Location
 from switchboard.contracts.tenants import NewLocation, ProviderList, SetHolidays, TenantView
 from switchboard.errors import Conflict
+from switchboard.etags import unchanged
 from switchboard.ids import token
 
 from tenant_svc.configuration import repository as sql
@@ -32,6 +33,9 @@ class Editing:
         location = Location(id=body.location_id or self._store.ids.new(), **body.model_dump(exclude={"location_id"}))
         hours = [opening.model_dump(mode="json") for opening in location.hours]
         async with self._store.write(tenant_id, actor) as write:
+            earlier = write.attempt.earlier(Location)
+            if earlier is not None:
+                return earlier
             made = await write.conn.fetchrow(sql.SELECT_LOCATION, location.id)
             if made is not None:
                 return repeated(Location.model_validate(dict(made)), location)
@@ -41,19 +45,20 @@ class Editing:
                 sql.INSERT_LOCATION, location.id, location.name, location.address, hours, location.notes
             )
             await write.audit(Line("location.added", Resource("location", token(location.id)), after=location))
-        return location
+            return await write.attempt.keep(location)
 
     async def set_holidays(self, tenant_id: UUID, body: SetHolidays, actor: Actor) -> TenantView:
         """Replaces the whole list."""
         check(holidays_problems(body.holidays), body)
         async with self._store.write(tenant_id, actor) as write:
-            before = {"holidays": (await load_draft(write.conn)).holidays}
+            held = SetHolidays(holidays=(await load_draft(write.conn)).holidays)
+            unchanged(actor, held)
             await write.conn.execute(sql.DELETE_HOLIDAYS)
             await write.conn.executemany(
                 sql.INSERT_HOLIDAY,
                 [(holiday.day, holiday.name, holiday.opens, holiday.closes) for holiday in body.holidays],
             )
-            await write.audit(Line("holidays.set", Resource("holidays"), before, body))
+            await write.audit(Line("holidays.set", Resource("holidays"), held, body))
             return (await load_draft(write.conn)).view()
 
     async def set_agent(self, tenant_id: UUID, body: AgentConfiguration, actor: Actor) -> TenantView:
@@ -63,6 +68,7 @@ class Editing:
         check([forward, language, *chains_problems(body.providers, self._kinds)], body)
         async with self._store.write(tenant_id, actor) as write:
             before = (await load_draft(write.conn)).agent
+            unchanged(actor, before)
             await write.conn.execute(sql.UPDATE_AGENT, body.model_dump(mode="json"))
             await write.audit(Line("agent.set", Resource("agent"), before, body))
             return (await load_draft(write.conn)).view()

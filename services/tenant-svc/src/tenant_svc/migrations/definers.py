@@ -17,5 +17,6 @@ DEFINERS: tuple[str, ...] = (
     "tenancy.outbox_prune(interval)",
     "tenancy.outbox_backlog()",
     "tenancy.inbox_prune(interval)",
+    "tenancy.repeats_prune(timestamp with time zone)",
 )
 """As PostgreSQL writes them: ``schema.name(argument types)``."""

@@ -34,6 +34,9 @@ class Numbers:
         binding = NumberBinding(number=body.number, trunk=body.trunk, carrier_account=body.carrier_account)
         try:
             async with self._store.write(tenant_id, actor) as write:
+                earlier = write.attempt.earlier(NumberBinding)
+                if earlier is not None:
+                    return earlier
                 made = await write.conn.fetchrow(sql.SELECT_NUMBER, number_id)
                 if made is not None:
                     return repeated(NumberBinding.model_validate(dict(made)), binding)
@@ -50,9 +53,9 @@ class Numbers:
                     self._store.clock.now(),
                 )
                 await write.audit(Line("number.added", Resource("number", token(number_id)), after=binding))
+                return await write.attempt.keep(binding)
         except asyncpg.UniqueViolationError:
             raise Conflict(TAKEN) from None
-        return binding
 
 
 def _trunk_id(trunk: str) -> UUID | None:

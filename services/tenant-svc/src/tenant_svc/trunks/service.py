@@ -46,6 +46,9 @@ class Trunks:
         now = self._store.clock.now()
         try:
             async with self._store.write(tenant_id, actor) as write:
+                earlier = write.attempt.earlier(TrunkView)
+                if earlier is not None:
+                    return earlier
                 cell = await write.conn.fetchval(sql.SELECT_CELL)
                 view = TrunkView(
                     trunk_id=trunk_id,
@@ -67,9 +70,9 @@ class Trunks:
                 made_of = {**dict(view), "auth_username": body.auth_username, "auth_password": body.auth_password}
                 await write.audit(Line("trunk.added", Resource("trunk", token(trunk_id)), after=made_of))
                 await write.tell(TrunksChanged(tenant_id=tenant_id, at=now))
+                return await write.attempt.keep(view)
         except asyncpg.UniqueViolationError:
             raise Conflict("one of these numbers can't be used on a trunk") from None
-        return view
 
     async def all_of(self, tenant_id: UUID) -> TrunkList:
         async with self._store.db.tenant(tenant_id, readonly=True) as conn:
