@@ -26,7 +26,7 @@ from bench.voice.speech import Callers, line_noise
 from bench.voice.turns import Turns, echo, talk
 
 NAME = "voice_to_voice"
-TURNS, BLOCKS = 4, 5
+TURNS, BLOCKS = 5, 4
 QUICK_TURNS, QUICK_BLOCKS = 1, 1
 
 
