@@ -200,8 +200,9 @@ RELAYS = (
                 "        async with self._db.platform() as conn:\n",
             ),
         ),
-        f"{_RELAYS}[with notices]",
-        r"TimeoutError|AssertionError",
+        # Not the relays' own test: whether a kill falls between the mark and the broker is a matter of luck there.
+        "libs/common/tests/test_outbox.py::test_a_relay_that_dies_after_sending_sends_the_same_id_again",
+        r"AssertionError",
     ),
     Mutant(
         "dropped notifications delay by one poll only",
