@@ -129,8 +129,8 @@ class Outage:
             await caller.hang_up()
 
     async def strangers(self, count: int) -> list[HttpResponse]:
-        """Answers to requests without a key, for a page that is not there."""
-        async with client(base_url=self.fleet.layout.api_url) as http:
+        """Answers to requests without a key, for a page that is not there; from an address whose quota nobody else needs."""
+        async with client(base_url=self.fleet.layout.api_url, local_address="127.0.0.2") as http:
             return [await http.get("/v1/nothing") for _ in range(count)]
 
     async def limits_are_local_and_strict(self) -> None:

@@ -33,15 +33,18 @@ async def client(
     max_connections: int = 20,
     propagate_trace: bool = True,
     transport: HttpTransport | None = None,
+    local_address: str | None = None,
 ) -> AsyncIterator[HttpClient]:
     """A client whose every request has a timeout (seconds, for each of write and read) and a span.
 
     Redirects are not followed and proxies of the environment not used: both would send credentials elsewhere.
     ``propagate_trace`` puts ``traceparent`` on requests; leave it out for outside companies. A server that can't be
-    reached raises :class:`Unavailable`, one that takes too long :class:`DeadlineExceeded`. ``transport`` is for tests.
+    reached raises :class:`Unavailable`, one that takes too long :class:`DeadlineExceeded`. ``transport`` is for tests; so is
+    ``local_address``, the address of this machine's that requests come from.
     """
     inner = transport or httpx.AsyncHTTPTransport(
-        limits=httpx.Limits(max_connections=max_connections, max_keepalive_connections=max_connections)
+        limits=httpx.Limits(max_connections=max_connections, max_keepalive_connections=max_connections),
+        local_address=local_address,
     )
     async with httpx.AsyncClient(
         base_url=base_url,
