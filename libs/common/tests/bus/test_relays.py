@@ -44,10 +44,11 @@ async def test_two_relays_one_of_them_killed_keep_the_order(
             await host.akill(victim)
             await host.arevive(victim)
     await journey.until_seen(everything)
-    # And with relays that have long looked for what was there when they began.
-    for call_id in calls:
-        await journey.say_all(call_id, LAST)
-    await journey.until_seen(everything + len(calls) * len(LAST))
+    # And with relays that have looked for what was there when they began: one after the other, and more than there are relays.
+    for said, place in enumerate(LAST, 1):
+        for call_id in calls:
+            await journey.say_all(call_id, [place])
+        await journey.until_seen(everything + len(calls) * said)
 
     assert journey.seen == {call_id: [*places, *LAST] for call_id in calls}
     assert set((await journey.effects()).values()) == {1}

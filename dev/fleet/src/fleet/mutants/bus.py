@@ -184,7 +184,7 @@ RELAYS = (
                 "IF false THEN",
             ),
         ),
-        f"{_RELAYS}[with notices]",
+        "libs/common/tests/test_outbox.py::test_while_one_relay_sends_another_takes_nothing",
         r"AssertionError",
     ),
     Mutant(
