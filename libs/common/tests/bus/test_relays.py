@@ -44,7 +44,7 @@ async def test_two_relays_one_of_them_killed_keep_the_order(
             await host.akill(victim)
             await host.arevive(victim)
     await journey.until_seen(everything)
-    # And with relays that have looked for what was there when they began: one after the other, and more than there are relays.
+    # And with relays that have looked for what was there when they began: more of it, bit by bit, than there are relays.
     for said, place in enumerate(LAST, 1):
         for call_id in calls:
             await journey.say_all(call_id, [place])
