@@ -8,6 +8,7 @@ import pytest
 from rag_svc.documents.service import Documents
 from rag_svc.erasers import STORES, erasers
 from rag_svc.search.service import Retrieval
+from rag_svc.testing import OWNER, registration
 from switchboard.blobs import Blobs, key
 from switchboard.contracts.base import Actor, Page, Terms
 from switchboard.contracts.documents import (
@@ -15,7 +16,6 @@ from switchboard.contracts.documents import (
     DocumentProgress,
     DocumentStatus,
     IndexChunks,
-    RegisterDocument,
     Search,
 )
 from switchboard.db import Database
@@ -24,21 +24,7 @@ from switchboard.sealed import Sealed
 
 pytestmark = pytest.mark.integration
 
-OWNER = Actor(kind="user", id="u1", roles=("owner",))
-
 OURS, THEIRS = uuid4(), uuid4()
-
-
-def registration(tenant_id: UUID, document_id: UUID | None = None, sha256: str = "0" * 64) -> RegisterDocument:
-    document_id = document_id or uuid4()
-    return RegisterDocument(
-        document_id=document_id,
-        name=Sealed("prices.pdf"),
-        media_type="application/pdf",
-        blob_key=str(key(tenant_id, "documents", document_id)),
-        sha256=sha256,
-        size=5,
-    )
 
 
 def batch(
@@ -80,7 +66,7 @@ async def test_a_registration_is_announced_once_and_repeating_it_changes_nothing
     assert first == again and first.status is DocumentStatus.UPLOADED
     assert await outbox(db, tenant) == [b"documents.uploaded/1", b"config.audited/1"]
     with pytest.raises(Conflict):
-        await documents.register(tenant, registration(tenant, body.document_id, "1" * 64), OWNER)
+        await documents.register(tenant, registration(tenant, body.document_id, sha256="1" * 64), OWNER)
 
 
 async def test_a_registration_under_a_key_is_made_once_though_it_comes_with_another_id(

@@ -9,34 +9,18 @@ from litestar import Litestar
 from pydantic import SecretStr
 from rag_svc.documents.endpoints import operators_router
 from rag_svc.documents.service import Documents
-from switchboard.blobs import key
-from switchboard.contracts.base import Actor
-from switchboard.contracts.documents import RegisterDocument
-from switchboard.sealed import Sealed
+from rag_svc.testing import register
 from switchboard.service import ASGIApp
 from switchboard.service.litestar_problems import problem_handlers
 
 pytestmark = pytest.mark.integration
 
-OWNER = Actor(kind="user", id="u1", roles=("owner",))
-
 TOKEN = "a-token-for-operators"
 
 
 async def test_operators_see_states_without_names_and_have_documents_read_again(documents: Documents) -> None:
-    tenant, document = uuid4(), uuid4()
-    await documents.register(
-        tenant,
-        RegisterDocument(
-            document_id=document,
-            name=Sealed("Dr Smith's prices.pdf"),
-            media_type="application/pdf",
-            blob_key=str(key(tenant, "documents", document)),
-            sha256="0" * 64,
-            size=5,
-        ),
-        OWNER,
-    )
+    tenant = uuid4()
+    document = await register(documents, tenant, "Dr Smith's prices.pdf")
     app: ASGIApp = Litestar([operators_router(documents, SecretStr(TOKEN))], exception_handlers=problem_handlers())
     base = f"/operators/tenants/{tenant}/documents"
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://rag-svc") as client:

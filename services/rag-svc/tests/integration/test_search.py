@@ -7,14 +7,11 @@ import pytest
 from rag_svc.documents.service import Documents
 from rag_svc.search import service as search_service
 from rag_svc.search.service import Retrieval
-from switchboard.blobs import key
-from switchboard.contracts.base import Actor
-from switchboard.contracts.documents import Chunk, IndexChunks, RegisterDocument, Search, SearchReply
+from rag_svc.testing import register
+from switchboard.contracts.documents import Chunk, IndexChunks, Search, SearchReply
 from switchboard.sealed import Sealed
 
 pytestmark = pytest.mark.integration
-
-OWNER = Actor(kind="user", id="u1", roles=("owner",))
 
 ROWS = [
     "Treatment: Velora peel | Duration: 45 min | Price: $129",
@@ -25,19 +22,7 @@ ROWS = [
 
 
 async def indexed(documents: Documents, embedder: Any, tenant: UUID, texts: list[str], model: str = "words") -> UUID:
-    document = uuid4()
-    await documents.register(
-        tenant,
-        RegisterDocument(
-            document_id=document,
-            name=Sealed("prices.pdf"),
-            media_type="application/pdf",
-            blob_key=str(key(tenant, "documents", document)),
-            sha256="0" * 64,
-            size=5,
-        ),
-        OWNER,
-    )
+    document = await register(documents, tenant)
     chunks = tuple(
         Chunk(
             ordinal=at,

@@ -14,15 +14,14 @@ from rag_svc.embedding.handlers import PATIENT_TRIES, ConfigurationHandlers
 from rag_svc.embedding.service import TRY_AGAIN_AFTER, Reembedding
 from rag_svc.search import repository
 from rag_svc.search.service import Retrieval
-from switchboard.blobs import key
+from rag_svc.testing import register
 from switchboard.bus import Delivery
-from switchboard.contracts.base import Actor, Page
+from switchboard.contracts.base import Page
 from switchboard.contracts.documents import (
     Chunk,
     DocumentStatus,
     DocumentUploaded,
     IndexChunks,
-    RegisterDocument,
     Search,
     SearchReply,
 )
@@ -35,25 +34,9 @@ from switchboard.sealed import Sealed
 
 pytestmark = pytest.mark.integration
 
-OWNER = Actor(kind="user", id="u1", roles=("owner",))
-
 MAIN = ProviderChoice(endpoint="main", model="small")
 SPACE = "main:small"
 ROWS = ["Velora peel $129", "Brow lift $45"]
-
-
-async def register(documents: Documents, tenant: UUID) -> UUID:
-    document = uuid4()
-    body = RegisterDocument(
-        document_id=document,
-        name=Sealed("prices.pdf"),
-        media_type="application/pdf",
-        blob_key=str(key(tenant, "documents", document)),
-        sha256="0" * 64,
-        size=5,
-    )
-    await documents.register(tenant, body, OWNER)
-    return document
 
 
 async def index(

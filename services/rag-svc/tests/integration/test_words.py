@@ -12,16 +12,13 @@ import asyncpg
 import pytest
 from rag_svc.documents.service import Documents
 from rag_svc.search import repository
-from switchboard.blobs import key
-from switchboard.contracts.base import Actor
-from switchboard.contracts.documents import Chunk, IndexChunks, RegisterDocument
+from rag_svc.testing import OWNER, register
+from switchboard.contracts.documents import Chunk, IndexChunks
 from switchboard.db import Connection, Database
 from switchboard.sealed import Sealed
 from switchboard.testing.database import MigratedDatabase
 
 pytestmark = pytest.mark.integration
-
-OWNER = Actor(kind="user", id="u1", roles=("owner",))
 
 SEED, LIBRARIES, STEPS, QUERIES = 6, 12, 8, 8
 
@@ -58,20 +55,6 @@ PLAIN = (
 ODD = r"""C:\new\brow back\slash 'quoted' "lift" a'b''c \' example.com/it's a@example.com x&y glow|lift !peel brow:* été 的"""
 MISHEARD = "peal lifd brau glo prise nothing zzz"
 WRITTEN, ASKED = f"{PLAIN} {ODD}".split(), f"{PLAIN} {ODD} {MISHEARD}".split()
-
-
-async def register(documents: Documents, tenant: UUID) -> UUID:
-    document = uuid4()
-    body = RegisterDocument(
-        document_id=document,
-        name=Sealed("prices.pdf"),
-        media_type="application/pdf",
-        blob_key=str(key(tenant, "documents", document)),
-        sha256="0" * 64,
-        size=5,
-    )
-    await documents.register(tenant, body, OWNER)
-    return document
 
 
 async def index(
