@@ -39,9 +39,6 @@ if TYPE_CHECKING:
 
 _log = structlog.get_logger(__name__)
 
-"""The dither that keeps digital silence from confusing the decoder is the same in every call."""
-
-
 _Chosen = tuple[ProviderChoice, ProviderEndpoint, float]
 
 DEADLINES: dict[ProviderStage, float] = {"stt": 1.2, "llm": 1.5, "tts": 1.2}
