@@ -296,9 +296,10 @@ async def test_without_redis_limits_are_local_and_strict_and_shared_again_afterw
     assert metric(lonely, "switchboard_ratelimit_shared") == 1.0
     tenant = await peers.new_tenant()
     assert (await burst(lonely, tenant, 70))[429] >= 4, "the shared limit is not in force"
-    lines = caplog.text + "".join(capfd.readouterr())
-    assert lines.count("rate limits are local and strict") == 1
-    assert lines.count("rate limits are shared again") == 1
+    # Where lines go depends on who has set logging up in this process: to one of the two, or each to both.
+    places = (caplog.text, "".join(capfd.readouterr()))
+    for said in ("rate limits are local and strict", "rate limits are shared again"):
+        assert max(place.count(said) for place in places) == 1
 
 
 async def test_a_redis_that_hangs_keeps_nobody_waiting(
