@@ -76,7 +76,7 @@ async def test_decoding_leaves_the_event_loop_free(speech_model: SpeechModel, qu
     """In this process the decoder would hold the interpreter's lock, and the loop would turn a handful of times."""
     ear = await loaded(speech_model, timeout=60)
     await ear.start()
-    await ear.feed(np.tile(question, 2))
+    await ear.feed(np.tile(question, 8))
     answer = asyncio.create_task(ear.finish())
     turns = 0
     while not answer.done():
