@@ -23,7 +23,7 @@ async def ended_call(api: SwitchboardApi, count: int = 1) -> Call:
 
 
 async def test_a_number_that_nobody_has_is_busy_and_recorded(running_fleet: RunningFleet) -> None:
-    number = free_number(999_001)
+    number = free_number("nobody's")
     before = await unmatched(running_fleet)
     async with running_fleet.phone() as (caller, place):
         with pytest.raises(CallFailed, match="486"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
@@ -41,8 +42,8 @@ class RunningFleet:
     view: View
     folder: Path
     voice: VoiceFaults
-    onboarded: dict[int, Onboarded] = field(default_factory=dict)
-    """By the clinic's seed: the same clinic comes in once."""
+    onboarded: dict[tuple[str, int], Onboarded] = field(default_factory=dict)
+    """By the file of tests and the clinic's seed: what one file does to a clinic (pausing it, say) meets no other."""
     calls: int = 0
 
     def place(self, line: Line | None = None) -> Phone:
@@ -70,11 +71,13 @@ class RunningFleet:
         `providers`: the chains that it chooses.
         """
         clinic = drawn or draw_clinic(seed)
-        clinic = replace(clinic, number=number or free_number(clinic.seed))
-        if clinic.seed not in self.onboarded:
+        file = os.environ.get("PYTEST_CURRENT_TEST", "").partition("::")[0]
+        key = (file, clinic.seed)
+        clinic = replace(clinic, number=number or free_number(f"{file} {clinic.seed}"))
+        if key not in self.onboarded:
             async with SwitchboardApi.open(self.layout.api_url) as api:
-                self.onboarded[clinic.seed] = await onboard(api, clinic, self.view.line, providers)
-        async with SwitchboardApi.open(self.layout.api_url, self.onboarded[clinic.seed].api_key) as api:
+                self.onboarded[key] = await onboard(api, clinic, self.view.line, providers)
+        async with SwitchboardApi.open(self.layout.api_url, self.onboarded[key].api_key) as api:
             yield api, clinic
 
     async def good_call(
@@ -116,8 +119,8 @@ class RunningFleet:
             return found
 
 
-def free_number(seed: int) -> str:
-    """Numbers of one fleet must differ; the test's seed makes them."""
+def free_number(seed: str) -> str:
+    """Numbers of one fleet must differ; the test's file and the clinic's seed make them."""
     return f"+1555{random.Random(seed).randrange(1_000_000, 9_999_999)}"
 
 
