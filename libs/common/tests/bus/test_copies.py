@@ -16,7 +16,7 @@ from switchboard.bus.topology import Consumer, _config, consumers
 from switchboard.contracts import documents
 from switchboard.contracts.base import Empty, Service
 from switchboard.contracts.calls import PULSE
-from switchboard.errors import NoResponder
+from switchboard.errors import DeadlineExceeded, NoResponder
 
 pytestmark = pytest.mark.integration
 
@@ -117,7 +117,7 @@ async def test_what_waits_in_a_living_copy_is_not_delivered_again(
 
 
 async def test_a_job_answers_as_long_as_it_lives(bus_server: BusServer) -> None:
-    """And not a moment longer: the broker knows at once that nobody is there."""
+    """And not a moment longer: the broker says that nobody is there."""
     tenant_id = await new_tenant(bus_server)
     job, orchestrator = (
         await bus_server.connect(Service.VOICE_AGENT),
@@ -132,5 +132,12 @@ async def test_a_job_answers_as_long_as_it_lives(bus_server: BusServer) -> None:
     await job.flush()
     assert await orchestrator.command(PULSE, Empty(), tenant_id=tenant_id, call_id=call_id) == Empty()
     await job.drain()
-    with pytest.raises(NoResponder):
-        await orchestrator.command(PULSE, Empty(), tenant_id=tenant_id, call_id=call_id)
+    async with asyncio.timeout(30):
+        while True:
+            try:
+                answer = await orchestrator.command(PULSE, Empty(), tenant_id=tenant_id, call_id=call_id)
+            except NoResponder:
+                break
+            except DeadlineExceeded:
+                continue  # asked before the broker had read that the job's connection was closed
+            pytest.fail(f"somebody answered: {answer}")
