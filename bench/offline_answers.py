@@ -1,6 +1,6 @@
 """How well the offline pipeline answers spoken questions about clinics it was not built with.
 
-    python -m bench.offline_answers [--quick] [--seed N] [--clinics test-2|test|development]
+    python -m bench.offline_answers [--quick] [--seed N] [--clinics test-3|test-2|test|development]
 
 espeak-ng callers ask over a simulated telephone line; the offline ear hears, the agent's conversation core and offline brain
 answer from what rag-svc finds in PostgreSQL. A caller who is asked to say it again says the same words once more, slower.

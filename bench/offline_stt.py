@@ -1,6 +1,6 @@
 """Word error rate of the offline ear on spoken questions about clinics it was not built with.
 
-    python -m bench.offline_stt [--quick] [--seed N] [--clinics test-2|test|development]
+    python -m bench.offline_stt [--quick] [--seed N] [--clinics test-3|test-2|test|development]
 
 The same questions, voices and lines as ``bench.offline_answers``, first takes only. Prints Markdown.
 """

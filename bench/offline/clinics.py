@@ -18,7 +18,7 @@ Form = Literal["covered", "free", "nowhere"]
 FORMS: tuple[Form, ...] = ("covered", "free", "nowhere")
 DATA = Path(__file__).resolve().parents[1] / "data"
 DEVELOPMENT = "development"
-GROUPS = ("test-2", "test", DEVELOPMENT)
+GROUPS = ("test-3", "test-2", "test", DEVELOPMENT)
 """Folders of ``DATA``, the one to measure with first; ``test`` has steered decisions and only repeats older figures."""
 
 _DRAWN = re.compile(r"\{(\w+):([^}]+)\}")

@@ -38,6 +38,7 @@ _TEST_VOICES = (
     Voice("en-us+m3"), Voice("en-gb"), Voice("en-us+f4", 165), Voice("en-us+Andrea"), Voice("en-gb-x-gbclan"),
 )  # fmt: skip
 VOICES = {
+    "test-3": _TEST_VOICES,
     "test-2": _TEST_VOICES,
     "test": _TEST_VOICES,
     "development": (

@@ -18,6 +18,7 @@ pytestmark = pytest.mark.unit
 
 SEEDS = range(1, 6)
 SIZES = {
+    "test-3": (3, 20, 20, 10),
     "test-2": (4, 18, 18, 9),
     "test": (3, 20, 20, 12),
 }  # clinics, then questions each
@@ -39,7 +40,8 @@ def told(clinic: Clinic) -> Iterator[str]:
 def drawn() -> Iterator[Clinic]:
     """The clinics to measure with, with several values each."""
     for seed in SEEDS:
-        yield from load(GROUPS[0], seed)
+        for group in ("test-3", "test-2"):
+            yield from load(group, seed)
 
 
 def says(line: str, phrase: str) -> bool:
@@ -87,7 +89,7 @@ def test_every_folder_of_clinics_can_be_chosen_and_has_voices() -> None:
     assert set(GROUPS) == {path.name for path in DATA.iterdir() if path.is_dir()} == set(VOICES)
 
 
-@pytest.mark.parametrize("group", [None, "test-2", "test"])
+@pytest.mark.parametrize("group", [None, "test-3", "test-2", "test"])
 def test_how_test_clinics_fail_can_not_be_recorded(
     group: str | None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
