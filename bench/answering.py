@@ -39,6 +39,8 @@ class Answering:
         self.answered: dict[str, list[float]] = {}
         """INVITE to 200 OK."""
         self.flaws: dict[str, Counter[str]] = {}
+        self.refusals: Counter[str] = Counter()
+        """SIP answers of calls that were not taken."""
 
     def side(self, name: str) -> Side:
         return Side(TITLES[name], role(name), lambda units: self._batch(name, units))
@@ -51,7 +53,7 @@ class Answering:
             found = await asyncio.gather(*(self._one(name) for _ in range(self._size)))
             heard += [one for one in found if one is not None]
         if not heard:
-            raise RuntimeError(f"{name} answered no call")
+            raise RuntimeError(f"{name} answered no call of {self._size} at once: {dict(self.refusals)}")
         return Batch(len(heard), tuple(heard))
 
     async def _one(self, name: str) -> float | None:
@@ -63,8 +65,9 @@ class Answering:
                 first = await phone.greeting()
                 self.answered.setdefault(name, []).append(phone.answered - phone.invited)
                 return first - phone.invited
-        except NotAnswered:
+        except NotAnswered as refused:
             flaws["unanswered"] += 1
+            self.refusals[str(refused)] += 1
             return None
 
 
