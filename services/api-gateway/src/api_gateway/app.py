@@ -14,13 +14,14 @@ from api_gateway.audit import endpoints as audit
 from api_gateway.calls import endpoints as calls
 from api_gateway.documents import endpoints as documents
 from api_gateway.edge import Edge
+from api_gateway.keys import endpoints as keys
 from api_gateway.limits.middleware import RateLimits
 from api_gateway.live import endpoints as live
 from api_gateway.resources import Resources
 from api_gateway.tenants import endpoints as tenants
 from api_gateway.webhooks import livekit
 
-ROUTERS = (tenants.router, documents.router, calls.router, live.router, audit.router, livekit.router)
+ROUTERS = (tenants.router, keys.router, documents.router, calls.router, live.router, audit.router, livekit.router)
 TITLE = "Switchboard API"
 VERSION = "1"
 MAX_WEBHOOK_BYTES = 512 * 1024

@@ -11,10 +11,11 @@ from typing import Any
 from uuid import UUID
 
 from switchboard.bus import Bus, Call
-from switchboard.contracts.base import Actor, Contract, Rpc
+from switchboard.contracts.base import Actor, Contract, Empty, Rpc
 from switchboard.contracts.base import Service as Name
+from switchboard.contracts.calls import LISTEN
 from switchboard.contracts.catalogue import RPCS
-from switchboard.contracts.tenants import AUTHENTICATE, Authenticate
+from switchboard.contracts.keys import AUTHENTICATE, Authenticate
 from switchboard.errors import NotAuthenticated, NotFound, SwitchboardError
 from switchboard.http import HttpClient, HttpResponse, client
 from switchboard.service import PROBLEM_JSON, ASGIApp, Service, serve
@@ -56,7 +57,7 @@ class Peers:
 
     buses: dict[Name, Bus]
     asked: list[Asked] = field(default_factory=list)
-    _answers: dict[str, Answer] = field(default_factory=dict)
+    _answers: dict[str, Answer] = field(default_factory=lambda: {LISTEN.contract(): Empty()})
     _keys: dict[str, tuple[str, UUID]] = field(default_factory=dict)
 
     @classmethod

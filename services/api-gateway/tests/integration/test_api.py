@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, time
 from typing import Any
 from uuid import UUID, uuid4
@@ -9,7 +10,7 @@ from uuid import UUID, uuid4
 import pytest
 from api_gateway.testing import Peers, RunningGateway, Tenant, problem
 from switchboard.bus import Call
-from switchboard.contracts import calls, documents, snapshot, tenants
+from switchboard.contracts import calls, documents, keys, snapshot, tenants
 from switchboard.contracts.base import Contract, Empty, Rpc
 from switchboard.contracts.providers import ProviderFault
 from switchboard.errors import Conflict, FieldProblem, NotFound
@@ -58,7 +59,7 @@ async def test_without_a_valid_key_nothing_is_asked(gateway: RunningGateway, pee
         response = await gateway.http.get("/v1/tenant", headers=headers)
         problem(response, 401)
         assert response.headers["www-authenticate"] == "Bearer"
-    assert [asked.contract for asked in peers.asked] == [tenants.AUTHENTICATE.contract()], "for the last one only"
+    assert [asked.contract for asked in peers.asked] == [keys.AUTHENTICATE.contract()], "for the last one only"
 
 
 async def test_two_keys_are_none(gateway: RunningGateway, tenant: Tenant) -> None:
@@ -82,7 +83,7 @@ async def test_every_operation_but_sign_up_needs_a_key(gateway: RunningGateway) 
     }
     assert len(operations) >= 20
     for method, path in sorted(operations):
-        address = path.replace("{call_id}", uuid4().hex).replace("{document_id}", uuid4().hex)
+        address = re.sub(r"{\w+_id}", uuid4().hex, path)
         response = await gateway.http.request(method, address)
         assert response.status_code == 401, f"{method} {path} answered {response.status_code}"
 

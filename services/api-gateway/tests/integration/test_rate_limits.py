@@ -23,7 +23,8 @@ from fleet.hosted import HostedSupervisor
 from fleet.servers import RedisServer, make_redis
 from pydantic import SecretStr
 from redis.asyncio import Redis
-from switchboard.contracts.tenants import AUTHENTICATE, LIST_TRUNKS, SIGN_UP, TrunkList
+from switchboard.contracts.keys import AUTHENTICATE
+from switchboard.contracts.tenants import LIST_TRUNKS, SIGN_UP, TrunkList
 from switchboard.errors import RateLimited
 from switchboard.http import HttpResponse
 from switchboard.settings import RedisSettings

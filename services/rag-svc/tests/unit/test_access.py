@@ -8,6 +8,7 @@ from switchboard.bus import Call
 from switchboard.contracts.base import Actor, Service
 from switchboard.contracts.documents import INDEX, REGISTER, SEARCH
 from switchboard.errors import Forbidden, NotFound
+from switchboard.rights import Right
 
 pytestmark = pytest.mark.unit
 
@@ -19,13 +20,13 @@ def call(actor: Actor, tenant_id: UUID | None = OURS) -> Call:
 
 
 def test_a_tenants_own_people_read_and_its_admins_change() -> None:
-    member = Actor(kind="user", id="u", tenant_id=OURS, roles=("viewer",))
+    member = Actor(kind="user", id="u", tenant_id=OURS, roles=("read_only",))
     admin = Actor(kind="api_key", id="k", tenant_id=OURS, roles=("admin",))
 
-    assert tenant_of(call(member), SEARCH) == OURS
-    assert tenant_of(call(admin), REGISTER, edits=True) == OURS
-    with pytest.raises(Forbidden, match="owner or admin"):
-        tenant_of(call(member), REGISTER, edits=True)
+    assert tenant_of(call(member), SEARCH, Right.DOCUMENTS_READ) == OURS
+    assert tenant_of(call(admin), REGISTER, Right.DOCUMENTS_WRITE) == OURS
+    with pytest.raises(Forbidden, match="documents:write"):
+        tenant_of(call(member), REGISTER, Right.DOCUMENTS_WRITE)
 
 
 @pytest.mark.parametrize(
@@ -39,17 +40,17 @@ def test_a_tenants_own_people_read_and_its_admins_change() -> None:
 )
 def test_everybody_else_is_told_that_there_is_nothing(actor: Actor) -> None:
     with pytest.raises(NotFound):
-        tenant_of(call(actor), SEARCH)
+        tenant_of(call(actor), SEARCH, Right.DOCUMENTS_READ)
 
 
 def test_a_service_does_what_the_catalogue_lets_it_do() -> None:
     worker = Actor.of_service(Service.INGEST_WORKER)
 
-    assert tenant_of(call(worker), INDEX) == OURS
+    assert tenant_of(call(worker), INDEX, Right.DOCUMENTS_WRITE) == OURS
     with pytest.raises(NotFound):
-        tenant_of(call(worker), SEARCH)
+        tenant_of(call(worker), SEARCH, Right.DOCUMENTS_READ)
 
 
 def test_a_request_about_no_tenant_finds_nothing() -> None:
     with pytest.raises(NotFound):
-        tenant_of(call(Actor.of_service(Service.VOICE_AGENT), None), SEARCH)
+        tenant_of(call(Actor.of_service(Service.VOICE_AGENT), None), SEARCH, Right.DOCUMENTS_READ)

@@ -26,6 +26,8 @@ from tenant_svc.audit.queries import Lines
 from tenant_svc.configuration.handlers import serve_editing, serve_publishing
 from tenant_svc.configuration.publishing import Publishing
 from tenant_svc.configuration.service import Editing
+from tenant_svc.keys.handlers import serve_keys
+from tenant_svc.keys.service import Keys
 from tenant_svc.numbers.handlers import serve_numbers
 from tenant_svc.numbers.service import Numbers
 from tenant_svc.operators.endpoints import operators_router
@@ -65,6 +67,7 @@ async def compose(service: Service[Settings]) -> ASGIApp | None:
     reconcilers = await _reconcilers(service, db, bus)
 
     await serve_tenants(bus, Tenants(store, bus.keyring, secrets.token_bytes))
+    await serve_keys(bus, Keys(store, secrets.token_bytes))
     await serve_editing(bus, Editing(store, settings.providers.kinds))
     await serve_publishing(bus, publishing)
     await serve_numbers(bus, Numbers(store))

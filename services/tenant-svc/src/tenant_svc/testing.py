@@ -15,6 +15,7 @@ from uuid import UUID
 import asyncpg
 from switchboard.bus import Bus
 from switchboard.bus.topology import SNAPSHOTS
+from switchboard.contracts import keys
 from switchboard.contracts import tenants as contract
 from switchboard.contracts.base import Actor, Contract, Empty, Rpc
 from switchboard.contracts.snapshot import Opening, TenantSnapshot
@@ -91,8 +92,8 @@ class TenantSvc:
     async def authenticate(self, api_key: str) -> Actor:
         """As the gateway does: the secret stays there."""
         _, key_id, secret = api_key.split("_")
-        body = contract.Authenticate(key_id=key_id, secret_sha256=hashlib.sha256(secret.encode()).hexdigest())
-        return await self.gateway.request(contract.AUTHENTICATE, body, tenant_id=None, actor=Actor.anonymous())
+        body = keys.Authenticate(key_id=key_id, secret_sha256=hashlib.sha256(secret.encode()).hexdigest())
+        return await self.gateway.request(keys.AUTHENTICATE, body, tenant_id=None, actor=Actor.anonymous())
 
     async def ready_clinic(self, number: str, name: str = "Clinica Norte") -> Clinic:
         """With a location, its hours and a number on the platform's trunk; not published."""

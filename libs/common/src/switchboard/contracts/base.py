@@ -137,12 +137,18 @@ class Terms(Contract):
 
 
 class Actor(Contract):
-    """On whose behalf a request is made, and on which terms; set by whoever authenticated, checked by the owner."""
+    """On whose behalf a request is made, and on which terms; set by whoever authenticated, checked by the owner
+    (:mod:`switchboard.rights`).
+
+    ``scopes`` are an API key's rights; ``session_id`` is that of a user's session.
+    """
 
     kind: Literal["user", "api_key", "service", "anonymous"]
     id: str = ""
     tenant_id: UUID | None = None
     roles: tuple[str, ...] = ()
+    scopes: tuple[str, ...] = ()
+    session_id: UUID | None = None
     origin: Origin | None = None
     terms: Terms | None = None
 

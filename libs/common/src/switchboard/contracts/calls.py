@@ -390,3 +390,5 @@ class PreviewRequest(Contract):
 
 
 PREVIEW = Rpc("calls", "preview", PreviewRequest, Decision, Service.CALL_ORCHESTRATOR, _GATEWAY)
+LISTEN = Rpc("calls", "listen", Empty, Empty, Service.CALL_ORCHESTRATOR, _GATEWAY)
+"""May this actor listen to what is being said in the tenant's live calls?"""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from switchboard.contracts import audit, calls, documents, tenants
+from switchboard.contracts import audit, calls, documents, keys, tenants
 from switchboard.contracts.base import Actor, Command, Contract, Fact, Live, Rpc
 from switchboard.contracts.snapshot import TenantSnapshot
 
@@ -33,6 +33,7 @@ RPCS: tuple[Rpc[Any, Any], ...] = (
     calls.LIST_CALLS,
     calls.REQUEST_END,
     calls.PREVIEW,
+    calls.LISTEN,
     documents.REGISTER,
     documents.GET_DOCUMENT,
     documents.LIST_DOCUMENTS,
@@ -41,7 +42,10 @@ RPCS: tuple[Rpc[Any, Any], ...] = (
     documents.SEARCH,
     documents.SPEECH_TEXTS,
     tenants.SIGN_UP,
-    tenants.AUTHENTICATE,
+    keys.AUTHENTICATE,
+    keys.NEW_KEY,
+    keys.LIST_KEYS,
+    keys.REVOKE_KEY,
     tenants.GET_TENANT,
     tenants.ADD_LOCATION,
     tenants.SET_HOLIDAYS,

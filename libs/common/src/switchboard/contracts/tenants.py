@@ -1,4 +1,4 @@
-"""Tenants: sign-up, keys, locations, numbers, trunks, configuration, going live."""
+"""Tenants: sign-up, locations, numbers, trunks, configuration, going live."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from uuid import UUID
 
 from pydantic import AwareDatetime, Field, field_validator
 
-from switchboard.contracts.base import Actor, ConfigFact, Contract, Empty, Rpc, Service, services
+from switchboard.contracts.base import ConfigFact, Contract, Empty, Rpc, Service, services
 from switchboard.contracts.providers import ChosenStage, ProviderKind
 from switchboard.contracts.snapshot import (
     PLATFORM_TRUNK,
@@ -46,13 +46,6 @@ class SignedUp(Contract):
     tenant_id: UUID
     user_id: UUID
     api_key: str = Field(repr=False)
-
-
-class Authenticate(Contract):
-    """A presented API key: its id, and the SHA-256 of its secret (hex); the secret itself stays in the gateway."""
-
-    key_id: str = Field(pattern=r"^[0-9a-f]{32}$")
-    secret_sha256: str = Field(pattern=r"^[0-9a-f]{64}$", repr=False)
 
 
 class TenantView(Contract):
@@ -158,7 +151,6 @@ class ProviderList(Contract):
 
 
 SIGN_UP = Rpc("tenants", "sign_up", SignUp, SignedUp, _TENANT_SVC, _GATEWAY, deadline=5.0)
-AUTHENTICATE = Rpc("tenants", "authenticate", Authenticate, Actor, _TENANT_SVC, _GATEWAY)
 GET_TENANT = Rpc("tenants", "get", Empty, TenantView, _TENANT_SVC, _GATEWAY)
 ADD_LOCATION = Rpc("tenants", "add_location", NewLocation, Location, _TENANT_SVC, _GATEWAY, deadline=5.0)
 SET_HOLIDAYS = Rpc("tenants", "set_holidays", SetHolidays, TenantView, _TENANT_SVC, _GATEWAY, deadline=5.0)

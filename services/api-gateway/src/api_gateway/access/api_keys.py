@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 
-from switchboard.contracts.tenants import Authenticate
+from switchboard.contracts.keys import Authenticate
 
 _KEY = re.compile(r"sb_([0-9a-f]{32})_([A-Za-z0-9_-]{16,200})")
 

@@ -10,7 +10,7 @@ import structlog
 from fastapi import Depends, Request, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from switchboard.contracts.base import Actor, Contract, Rpc, Terms
-from switchboard.contracts.tenants import AUTHENTICATE
+from switchboard.contracts.keys import AUTHENTICATE
 from switchboard.errors import NotAuthenticated
 
 from api_gateway.access.api_keys import parse_api_key

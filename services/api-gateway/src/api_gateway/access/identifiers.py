@@ -29,6 +29,10 @@ async def _document_id(document_id: Annotated[str, Path(json_schema_extra={**_SC
     return parse_id(document_id, "document_id")
 
 
+async def _key_id(key_id: Annotated[str, Path(json_schema_extra={**_SCHEMA})]) -> UUID:
+    return parse_id(key_id, "key_id")
+
+
 async def _call_filter(
     call_id: Annotated[str | None, Query(description="only this call", json_schema_extra={**_SCHEMA})] = None,
 ) -> UUID | None:
@@ -38,5 +42,6 @@ async def _call_filter(
 # An endpoint takes these before its Caller: dependencies are solved in the order of the signature, and authenticating
 # is I/O.
 CallIdInPath = Annotated[UUID, Depends(_call_id)]
+KeyIdInPath = Annotated[UUID, Depends(_key_id)]
 DocumentIdInPath = Annotated[UUID, Depends(_document_id)]
 OptionalCallId = Annotated[UUID | None, Depends(_call_filter)]

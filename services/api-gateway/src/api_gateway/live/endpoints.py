@@ -8,6 +8,8 @@ from typing import Any
 
 from fastapi import APIRouter
 from fastapi.responses import StreamingResponse
+from switchboard.contracts.base import Empty
+from switchboard.contracts.calls import LISTEN
 from switchboard.errors import Unavailable
 
 from api_gateway.access.caller import Authenticated
@@ -28,6 +30,7 @@ _HEADERS = {"cache-control": "no-store", "x-accel-buffering": "no"}  # proxies w
 @router.get("/live/events", tags=["calls"], responses=_STREAM, response_class=StreamingResponse)
 async def live_events(call_id: OptionalCallId, caller: Authenticated) -> StreamingResponse:
     """Server-Sent Events of your live calls, from now on. The stream ends now and then; open it again."""
+    await caller.ask(LISTEN, Empty())
     found = caller.resources
     if not found.listeners.take():
         raise Unavailable("too many listeners at once; try again in a moment")

@@ -1,4 +1,4 @@
-"""Who may ask what: the owner of the calls decides, whoever authenticated."""
+"""Who may ask what beside a tenant's people and keys (:mod:`switchboard.rights`): the jobs of calls."""
 
 from __future__ import annotations
 
@@ -6,25 +6,7 @@ from uuid import UUID
 
 from switchboard.bus import Call
 from switchboard.contracts.base import Service
-from switchboard.errors import Forbidden, NotFound
-
-_PEOPLE = ("user", "api_key")
-MAY_END = frozenset({"owner", "admin", "calls:end"})
-"""Roles, or the scope of an API key, that may hang up on a caller."""
-
-
-def tenant_of(call: Call) -> UUID:
-    """The tenant on whose behalf a request is made: a user or key of that very tenant. Anybody else finds nothing."""
-    tenant_id = call.tenant_id
-    if tenant_id is None or call.actor.kind not in _PEOPLE or call.actor.tenant_id != tenant_id:
-        raise NotFound()
-    return tenant_id
-
-
-def may_end(call: Call) -> None:
-    """:class:`Forbidden` that names the right."""
-    if not MAY_END.intersection(call.actor.roles):
-        raise Forbidden("ending a call needs the role owner or admin, or a key with calls:end")
+from switchboard.errors import NotFound
 
 
 def voice_agent(call: Call) -> None:

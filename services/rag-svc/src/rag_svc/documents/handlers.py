@@ -17,6 +17,7 @@ from switchboard.contracts.documents import (
     IndexChunks,
     RegisterDocument,
 )
+from switchboard.rights import Right
 
 from rag_svc.access import tenant_of
 from rag_svc.documents.service import Documents
@@ -38,21 +39,23 @@ class DocumentHandlers:
         bus.consume({DocumentProgress: self.progress})
 
     async def register(self, body: RegisterDocument, call: Call) -> DocumentView:
-        tenant_id = tenant_of(call, REGISTER, edits=True)
+        tenant_id = tenant_of(call, REGISTER, Right.DOCUMENTS_WRITE)
         return await self._documents.register(tenant_id, body, call.actor)
 
     async def get(self, body: GetDocument, call: Call) -> DocumentView:
-        return (await self._documents.get(tenant_of(call, GET_DOCUMENT), body.document_id)).view()
+        return (await self._documents.get(tenant_of(call, GET_DOCUMENT, Right.DOCUMENTS_READ), body.document_id)).view()
 
     async def list(self, body: Page, call: Call) -> DocumentList:
-        return await self._documents.views(tenant_of(call, LIST_DOCUMENTS), body)
+        return await self._documents.views(tenant_of(call, LIST_DOCUMENTS, Right.DOCUMENTS_READ), body)
 
     async def forget(self, body: GetDocument, call: Call) -> Empty:
-        await self._documents.forget(tenant_of(call, FORGET_DOCUMENT, edits=True), body.document_id, call.actor)
+        await self._documents.forget(
+            tenant_of(call, FORGET_DOCUMENT, Right.DOCUMENTS_WRITE), body.document_id, call.actor
+        )
         return Empty()
 
     async def index(self, body: IndexChunks, call: Call) -> Empty:
-        await self._documents.index(tenant_of(call, INDEX), body)
+        await self._documents.index(tenant_of(call, INDEX, Right.DOCUMENTS_WRITE), body)
         return Empty()
 
     async def progress(self, fact: DocumentProgress, delivery: Delivery) -> None:

@@ -9,11 +9,11 @@ from switchboard.contracts.audit import LIST_AUDIT, AuditList, AuditRecorded
 from switchboard.contracts.base import Page
 from switchboard.db import Database
 from switchboard.inbox import Inbox
+from switchboard.rights import Right, allowed
 
 from tenant_svc.audit import repository as sql
 from tenant_svc.audit.chains import Chains
 from tenant_svc.audit.queries import Lines
-from tenant_svc.authorisation import editor
 
 CONSUMER = "tenant-svc-audit"
 
@@ -33,6 +33,6 @@ def recorder(db: Database, inbox: Inbox, chains: Chains) -> Callable[[AuditRecor
 
 async def serve_audit(bus: Bus, lines: Lines) -> None:
     async def page(body: Page, call: Call) -> AuditList:
-        return await lines.page(editor(call), body)
+        return await lines.page(allowed(call, Right.AUDIT_READ), body)
 
     await bus.serve(LIST_AUDIT, page)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import Any
-from uuid import UUID
 
 from switchboard.db import Connection
 
@@ -32,9 +31,6 @@ SELECT_NUMBERS = "SELECT number, trunk, carrier_account FROM tenancy.numbers ORD
 LOCK_TENANT = "SELECT true FROM tenancy.tenants FOR UPDATE"
 ERASE_TENANT = "SELECT tenancy.erase_tenant($1)"
 
-SELECT_API_KEY = "SELECT tenant_id, secret_sha256, roles, last_used_at FROM tenancy.api_key($1)"
-TOUCH_API_KEY = "UPDATE tenancy.api_keys SET last_used_at = $2 WHERE id = $1"
-
 
 async def draft_rows(conn: Connection) -> dict[str, Any] | None:
     """The tenant of the transaction with all that its draft consists of, ready for validation; ``None``: no tenant."""
@@ -47,9 +43,3 @@ async def draft_rows(conn: Connection) -> dict[str, Any] | None:
         "holidays": [dict(row) for row in await conn.fetch(SELECT_HOLIDAYS)],
         "numbers": [dict(row) for row in await conn.fetch(SELECT_NUMBERS)],
     }
-
-
-async def api_key(conn: Connection, key_id: UUID) -> dict[str, Any] | None:
-    """Before the tenant is known, by the narrow look-up."""
-    row = await conn.fetchrow(SELECT_API_KEY, key_id)
-    return None if row is None else dict(row)

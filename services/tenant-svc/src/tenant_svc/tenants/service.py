@@ -1,38 +1,26 @@
-"""Signing up, authenticating with an API key, and looking at a tenant."""
+"""Signing up, and looking at a tenant."""
 
 from __future__ import annotations
 
 import hashlib
-import hmac
 from collections.abc import Callable
 from contextlib import suppress
-from datetime import timedelta
 from uuid import UUID
 
 from switchboard.audit import Line, Resource
 from switchboard.contracts.base import Actor
 from switchboard.contracts.snapshot import AgentConfiguration
-from switchboard.contracts.tenants import Authenticate, SignedUp, SignUp, TenantCreated, TenantView
+from switchboard.contracts.tenants import SignedUp, SignUp, TenantCreated, TenantView
 from switchboard.db import Connection
-from switchboard.errors import NotAuthenticated, NotFound, Unavailable
-from switchboard.ids import parse_token, token
+from switchboard.errors import NotFound, Unavailable
+from switchboard.ids import token
+from switchboard.rights import Role
 
-from tenant_svc.authorisation import OWNER
+from tenant_svc.keys.service import SECRET_BYTES, format_api_key
 from tenant_svc.store import DataKeys, Store
 from tenant_svc.tenants import repository as sql
 from tenant_svc.tenants.models import Draft
 from tenant_svc.validation import check, language_problem
-
-SECRET_BYTES = 32
-TOUCH_AFTER = timedelta(minutes=1)
-"""A key's last use is written down at most this often: a busy client must not make a write out of every request."""
-
-_NOBODYS = bytes(32)
-
-
-def format_api_key(key_id: UUID, secret: str) -> str:
-    """``sb_<32 hex characters of the key's id>_<64 hex characters of its secret>``."""
-    return f"sb_{token(key_id)}_{secret}"
 
 
 class Tenants:
@@ -72,28 +60,10 @@ class Tenants:
         agent = AgentConfiguration(language=body.language).model_dump(mode="json")
         await conn.execute(sql.INSERT_TENANT, body.name, body.time_zone, body.language, agent, now)
         await conn.execute(sql.INSERT_USER, user_id, body.email, now)
-        await conn.execute(sql.INSERT_MEMBERSHIP, user_id, OWNER, now)
+        await conn.execute(sql.INSERT_MEMBERSHIP, user_id, Role.OWNER, now)
         digest = hashlib.sha256(secret.encode()).digest()
-        await conn.execute(sql.INSERT_API_KEY, key_id, digest, [OWNER], now)
+        await conn.execute(sql.INSERT_API_KEY, key_id, digest, [Role.OWNER], now)
         await conn.execute(sql.INSERT_DATA_KEY, wrapped, now)
-
-    async def authenticate(self, body: Authenticate) -> Actor:
-        """The actor that a presented key stands for; one answer for an unknown key, a wrong secret and a revoked key."""
-        key_id = parse_token(body.key_id, "key_id")
-        async with self._store.db.platform(readonly=True) as conn:
-            found = await sql.api_key(conn, key_id)
-        # The comparison is made in any case, so that the time it takes does not tell whether the key exists.
-        held = _NOBODYS if found is None else bytes(found["secret_sha256"])
-        matches = hmac.compare_digest(held, bytes.fromhex(body.secret_sha256))
-        if found is None or not matches:
-            raise NotAuthenticated("that API key is not valid")
-        now = self._store.clock.now()
-        if found["last_used_at"] is None or now - found["last_used_at"] >= TOUCH_AFTER:
-            async with self._store.db.tenant(found["tenant_id"]) as conn:
-                await conn.execute(sql.TOUCH_API_KEY, key_id, now)
-        return Actor(
-            kind="api_key", id=token(key_id), tenant_id=found["tenant_id"], roles=tuple(sorted(found["roles"]))
-        )
 
     async def get(self, tenant_id: UUID) -> TenantView:
         """The draft as it stands, and which version is published."""
