@@ -5,6 +5,7 @@ pytest_plugins = [
     "fleet.bus_fixtures",
     "fleet.proofs.outboxes",
     "fleet.e2e",
+    "fleet.mailbox.fixtures",
     "switchboard.testing.fixtures",
     "switchboard.testing.corpus",
 ]

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any, TypeVar
 from uuid import UUID
 
+from fleet.person import open_account
 from switchboard.bus import Bus
 from switchboard.contracts.base import Actor, Contract, Empty, Rpc, Service
 from switchboard.contracts.calls import (
@@ -30,10 +31,8 @@ from switchboard.contracts.tenants import (
     GO_LIVE,
     PUBLISH,
     SET_AGENT,
-    SIGN_UP,
     NewLocation,
     NewNumber,
-    SignUp,
 )
 from switchboard.errors import SwitchboardError
 from switchboard.sealed import Sealed
@@ -54,7 +53,7 @@ TURNS_A_CALL = 10
 
 async def figures(options: Options) -> list[Figure]:
     count = 5 if options.quick else 300
-    async with ground("call-orchestrator", "tenant-svc") as servers:
+    async with ground("call-orchestrator", "tenant-svc", "api-gateway") as servers:
         clinic = await Clinic.onboarded(servers)
         stored, shown = await clinic.facts(count)
         committed, held = await clinic.configurations(count)
@@ -83,12 +82,13 @@ class Clinic:
     @classmethod
     async def onboarded(cls, servers: Ground) -> Clinic:
         gateway, agent = await servers.bus(Service.API_GATEWAY), await servers.bus(Service.VOICE_AGENT)
-        signed = await gateway.request(
-            SIGN_UP, SignUp(name="Clinic", email="office@clinic.example", time_zone="UTC"), tenant_id=None,
-            actor=Actor.anonymous(),
-        )  # fmt: skip
-        owner = Actor(kind="user", id=signed.user_id.hex, tenant_id=signed.tenant_id, roles=("owner",))
-        made = cls(gateway, agent, signed.tenant_id, owner)
+        layout = servers.layout
+        account = await open_account(
+            layout.api_url, layout.mailbox, name="Clinic", email="office@clinic.example", time_zone="UTC"
+        )
+        tenant_id = UUID(account.tenant_id)
+        owner = Actor(kind="user", id=UUID(account.user_id).hex, tenant_id=tenant_id, roles=("owner",))
+        made = cls(gateway, agent, tenant_id, owner)
         hours = tuple(Opening(day=day, opens=FIRST_OPENED, closes=datetime.max.time()) for day in WEEKDAYS)
         await made._ask(ADD_LOCATION, NewLocation(name="Main Street", hours=hours))
         await made._ask(ADD_NUMBER, NewNumber(number=NUMBER))

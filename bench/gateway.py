@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
-from fleet.api import SwitchboardApi
+from fleet.person import open_account
 from fleet.probes import http_ok
 from fleet.process import ProcessSpec
 from switchboard.http import client
@@ -112,8 +112,9 @@ async def measure(options: Options, start: Start) -> int:
     units, blocks = (40, 2) if options.quick else (800, 10)
     async with ground("api-gateway", "tenant-svc", settings=UNLIMITED) as servers:
         layout = servers.layout
-        async with SwitchboardApi.open(layout.api_url) as api:
-            account = await api.sign_up("Clinic", "office@clinic.example", "America/New_York")
+        account = await open_account(
+            layout.api_url, layout.mailbox, name="Clinic", email="office@clinic.example", time_zone="UTC"
+        )
         key = {"authorization": f"Bearer {account.api_key}"}
         async with client() as http:
             body = (await http.get(layout.api_url + PATH, headers=key)).raise_for_status().content

@@ -191,8 +191,7 @@ def peer_instructions(clinic: Clinic) -> str:
 async def bring_in(layout: Layout, clinic: Clinic, greeting: str) -> None:
     """The clinic chooses the emulated ear, model and voice; passages are embedded by rag-svc itself."""
     chains: dict[str, Any] = {stage: chain for stage, chain in CHAINS.items() if stage != "embeddings"}
-    async with SwitchboardApi.open(layout.api_url) as api_:
-        made = await onboard(api_, clinic, lambda _: None, chains)
+    made = await onboard(layout, clinic, lambda _: None, chains)
     async with SwitchboardApi.open(layout.api_url, made.api_key) as api_:
         await api_.set_agent(
             greeting=greeting,

@@ -11,11 +11,15 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
+import pyotp
 import pytest
 import pytest_asyncio
 from api_gateway.settings import Settings as GatewaySettings
 from api_gateway.testing import RunningGateway, running_gateway
+from fleet.api_models import Account
 from fleet.bus_fixtures import BusServer
+from fleet.mailbox.box import Mailbox
+from fleet.person import Browser, open_account
 from fleet.servers import RedisServer
 from nats.aio.client import Client
 from nats.js.errors import NotFoundError
@@ -23,20 +27,21 @@ from pydantic import SecretStr
 from switchboard.audit import MASK
 from switchboard.bus.topology import TENANT_KEYS
 from switchboard.clock import SystemClock
+from switchboard.console import ConsoleSettings
 from switchboard.contracts.base import Service as Name
 from switchboard.db import Connection, Database
 from switchboard.keyring import Keyring
 from switchboard.migrate import SCHEMAS
 from switchboard.service import Service, serve
-from switchboard.settings import BlobSettings, HttpSettings, LiveKitSettings, ProviderKinds, RedisSettings
+from switchboard.settings import BlobSettings, HttpSettings, LiveKitSettings, RedisSettings
 from switchboard.testing.database import PASSWORDS, MigratedDatabase
 from switchboard.wrapped import parse
 from tenant_svc.audit.chains import key_purpose
 from tenant_svc.main import compose
-from tenant_svc.rotate import CREDENTIALS
+from tenant_svc.rotate import CREDENTIALS, PLATFORM_CREDENTIALS
 from tenant_svc.rotation.service import Rotation
 from tenant_svc.settings import OperatorsSettings, PlatformSettings, Settings
-from tenant_svc.testing import until
+from tenant_svc.testing import CONSOLE, mail_settings, until
 
 pytestmark = pytest.mark.integration
 
@@ -50,6 +55,10 @@ WHERE n.nspname = ANY ($1) AND c.relkind = 'r' AND a.attnum > 0 AND NOT a.attisd
 TELLING = ("password", "secret", "credential", "api_key", "private", "token", "wrapped", "sealed")
 NO_CREDENTIAL = {
     "tenancy.api_keys.secret_sha256": "a hash of 256 random bits",
+    "tenancy.links.secret_sha256": "a hash of 256 random bits",
+    "tenancy.sessions.token_sha256": "a hash of 256 random bits",
+    "tenancy.accounts.password_hash": "Argon2id",
+    "tenancy.links.password_hash": "Argon2id",
     "tenancy.data_keys.wrapped": "keys under the master key",
     "tenancy.audit_chains.key_wrapped": "a key under the master key",
 }
@@ -62,7 +71,7 @@ async def test_every_column_with_a_credential_is_sealed_and_known_to_the_rotatio
     telling = {name for name in columns if any(word in name.rpartition(".")[2] for word in TELLING)}
     sealed = {name for name in columns if name.endswith("_sealed")}
     assert telling - sealed == set(NO_CREDENTIAL)
-    assert sealed == {column.full for column in CREDENTIALS}
+    assert sealed == {column.full for column in (*CREDENTIALS, *PLATFORM_CREDENTIALS)}
     assert {columns[name] for name in sealed} == {"bytea"}
 
 
@@ -136,14 +145,20 @@ class Filled:
     database: MigratedDatabase
     bus: BusServer
     blobs: Path
+    mailbox: Mailbox
     planted: dict[str, bytes] = field(default_factory=dict)
     audit: dict[str, Any] = field(default_factory=dict)
 
     async def clinic(self, number: int) -> None:
         password = f"planted-{secrets.token_hex(12)}"
-        made = (await self.post("/v1/signup", None, name="Sol", email="a@sol.example", time_zone="Europe/Madrid"))[1]
-        key = made["api_key"]
+        email = f"office-{number}@sol.example"
+        url = self.gateway.base_url
+        owner = await open_account(url, self.mailbox, name="Sol", email=email, time_zone="Europe/Madrid")
+        key = owner.api_key
         self.planted |= {
+            f"password of {number}": owner.password.encode(),
+            f"link of {number}": (await self.mailbox.link_to(email)).partition(".")[2].encode(),
+            **(await self.second_factor(number, owner)),
             f"API key {number}": key.encode(),
             f"secret of API key {number}": key.split("_")[2].encode(),
             f"secret of API key {number}, raw": bytes.fromhex(key.split("_")[2]),
@@ -168,6 +183,22 @@ class Filled:
         await self.gateway.http.put("/v1/agent", json={"greeting": "in-the-snapshot"}, headers=bearer(key))
         assert (await self.post("/v1/live", key))[0] == 200
         self.audit = (await self.gateway.http.get("/v1/audit", headers=bearer(key))).json()
+
+    async def second_factor(self, number: int, owner: Account) -> dict[str, bytes]:
+        """What signing in and a second factor make, and a browser is shown."""
+        async with Browser.open(self.gateway.base_url) as browser:
+            await browser.ask("POST", "/auth/sign-in", {"email": owner.email, "password": owner.password})
+            begun = await browser.ask("POST", "/me/second-factor")
+            code = {"code": pyotp.TOTP(begun["secret"]).now()}
+            codes = (await browser.ask("POST", "/me/second-factor/confirm", code))["codes"]
+            # Left waiting, in the place of a mail that can't be sent.
+            self.mailbox.away = True
+            await browser.ask("POST", "/auth/link", {"email": owner.email})
+            secret = base64.b32decode(begun["secret"])
+            cookies = {f"{name} of {number}": value.encode() for name, value in browser.cookies.items()}
+        planted = {f"authenticator of {number}": begun["secret"].encode(), f"the same of {number}, raw": secret}
+        self.mailbox.away = False
+        return planted | cookies | {f"recovery code {at} of {number}": code.encode() for at, code in enumerate(codes)}
 
     async def trunk_id(self, key: str) -> str:
         found = (await self.gateway.http.get("/v1/trunks", headers=bearer(key))).json()
@@ -209,6 +240,8 @@ async def filled(
     bus_server: BusServer,
     migrated: MigratedDatabase,
     redis_server: RedisServer,
+    mailbox: Mailbox,
+    smtp_port: int,
     tmp_path: Path,
     capfd: pytest.CaptureFixture[str],
 ) -> AsyncIterator[Filled]:
@@ -225,8 +258,9 @@ async def filled(
         "livekit": livekit,
         "blobs": BlobSettings(url=blobs.as_uri()),
         "platform": PlatformSettings(carrier_addresses=("127.0.0.1/32",)),
-        "providers": ProviderKinds(),
         "operators": OperatorsSettings(token=SecretStr(f"planted-{secrets.token_hex(16)}")),
+        "console": ConsoleSettings(url=CONSOLE),
+        "mail": mail_settings(smtp_port),
     }
     settings = Settings(**values)
     service = Service("tenant-svc", settings)
@@ -239,11 +273,12 @@ async def filled(
         livekit=livekit,
         blobs=BlobSettings(url=blobs.as_uri()),
         redis=RedisSettings(url=SecretStr(redis_server.url)),
+        console=settings.console,
     )
     async with running_gateway(gateway_settings) as gateway:
-        made = Filled(gateway, settings, migrated, bus_server, blobs)
-        made.planted |= {"operators' token": settings.operators.token.get_secret_value().encode()}
-        made.planted |= {"LiveKit's secret": livekit.api_secret.get_secret_value().encode()}
+        made = Filled(gateway, settings, migrated, bus_server, blobs, mailbox)
+        tokens = {"operators' token": settings.operators.token, "LiveKit's secret": livekit.api_secret}
+        made.planted |= {name: token.get_secret_value().encode() for name, token in tokens.items()}
         made.planted |= {f"NATS password of {user}": word.encode() for user, word in bus_server.passwords.items()}
         made.planted |= {f"database password of {role}": word.encode() for role, word in PASSWORDS.items()}
         for number in (1, 2):
@@ -294,14 +329,14 @@ async def test_nothing_that_is_stored_contains_a_secret(
 
 async def test_the_audit_is_read_through_the_public_api_with_its_secrets_masked(filled: Filled) -> None:
     lines = {line["action"]: line for line in filled.audit["lines"]}
-    assert [line["seq"] for line in filled.audit["lines"]] == [6, 5, 4, 3, 2, 1]
+    assert [line["seq"] for line in filled.audit["lines"]] == [7, 6, 5, 4, 3, 2, 1]
     trunk = lines["trunk.added"]
     assert trunk["after"]["auth_password"] == MASK
     assert trunk["origin"]["service"] == "tenant-svc"
     assert trunk["origin"]["ip"] == "127.0.0.1"
     assert trunk["origin"]["user_agent"].startswith("python-httpx")
     assert len(trunk["request_id"]) > 8
-    assert lines["tenant.signed_up"]["actor"]["kind"] == "anonymous"
+    assert lines["tenant.signed_up"]["actor"]["kind"] == "user"
     assert lines["tenant.signed_up"]["origin"]["ip"] == "127.0.0.1"
     assert found_in(str(filled.audit).encode(), filled.planted) == set()
 

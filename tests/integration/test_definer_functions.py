@@ -43,6 +43,8 @@ CALLS = {f"{schema}.{name}": f"{schema}.{call}" for schema in SERVICE_OF for nam
     "calls.erase_tenant(uuid)": f"calls.erase_tenant('{TENANT}')",
     **{f"{schema}.repeats_prune(timestamp with time zone)": f"{schema}.repeats_prune({NOW})" for schema in REPEATS},
     "tenancy.api_key(uuid)": f"tenancy.api_key('{TENANT}')",
+    "tenancy.session(bytea)": "tenancy.session('\\x00')",
+    "tenancy.tenants_of(uuid)": f"tenancy.tenants_of('{TENANT}')",
     "tenancy.number_taken(text, text, text)": "tenancy.number_taken('platform', '+34910000001', NULL)",
     "tenancy.published_snapshots(uuid, integer)": "tenancy.published_snapshots('00000000-0000-0000-0000-000000000000', 9)",
     "tenancy.wrapped_keys(uuid, integer)": "tenancy.wrapped_keys('00000000-0000-0000-0000-000000000000', 9)",

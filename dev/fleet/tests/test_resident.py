@@ -48,7 +48,7 @@ def test_the_fleet_is_whole_and_its_order_has_no_circle(tmp_path: Path, programs
         specs = all_specs(layout)
     check_order(specs)
     names = [spec.name for spec in specs]
-    assert len(names) == len(set(names)) == 14
+    assert len(names) == len(set(names)) == 15
     assert set(SERVICES) <= set(names)
 
 

@@ -2,8 +2,7 @@
 
 ::
 
-    async with SwitchboardApi.open("http://127.0.0.1:8000") as api:
-        account = await api.sign_up("Clínica Sol", "office@sol.example", "Europe/Madrid")   # its key is used from now on
+    async with SwitchboardApi.open("http://127.0.0.1:8000", "sb_...") as api:
         await api.add_location("Centro", hours=[("monday", "09:00", "18:00")])
         await api.add_number("+34910000000")
         document = await api.upload_document("prices.pdf", data)
@@ -42,7 +41,6 @@ from fleet.api_models import (
     Published,
     Reply,
     SearchResult,
-    SignedUp,
     Tenant,
     Timings,
     Trunk,
@@ -87,13 +85,6 @@ class SwitchboardApi:
             yield cls(http, api_key)
 
     # -- tenant -----------------------------------------------------------------------------------------------------
-
-    async def sign_up(self, name: str, email: str, time_zone: str, language: str = "en") -> SignedUp:
-        """Also takes the new key into use."""
-        form = {"name": name, "email": email, "time_zone": time_zone, "language": language}
-        account = await self._ask(SignedUp, "POST", "/signup", form)
-        self.api_key = account.api_key
-        return account
 
     async def tenant(self) -> Tenant:
         return await self._ask(Tenant, "GET", "/tenant")
@@ -290,7 +281,6 @@ __all__ = [
     "Published",
     "Reply",
     "SearchResult",
-    "SignedUp",
     "SwitchboardApi",
     "Tenant",
     "Timings",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 
 class Reply(BaseModel):
@@ -13,10 +13,14 @@ class Reply(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
-class SignedUp(Reply):
+class Account(Reply):
+    """A clinic's, and its owner's."""
+
     tenant_id: str
     user_id: str
-    api_key: str
+    email: str
+    password: str = Field(repr=False)
+    api_key: str = Field(repr=False)
 
 
 class Location(Reply):

@@ -70,11 +70,10 @@ async def start_and_onboard(supervisor: Supervisor, layout: Layout, clinic: Clin
     async def come_in() -> Onboarded:
         await supervisor.until_ready(*(spec.name for spec in specs if spec.name != "voice-agent"))
         view.heading(f"Onboarding {clinic.name} through {layout.api_url}")
-        async with SwitchboardApi.open(layout.api_url) as api:
-            if layout.emulated is not None:
-                await layout.emulated.teach(clinic)
-            chains = CHAINS if layout.emulated is not None else None
-            return await onboard(api, clinic, lambda text: view.line(f"  {text}"), chains)
+        if layout.emulated is not None:
+            await layout.emulated.teach(clinic)
+        chains = CHAINS if layout.emulated is not None else None
+        return await onboard(layout, clinic, lambda text: view.line(f"  {text}"), chains)
 
     try:
         async with asyncio.TaskGroup() as group:

@@ -75,8 +75,7 @@ class RunningFleet:
         key = (file, clinic.seed)
         clinic = replace(clinic, number=number or free_number(f"{file} {clinic.seed}"))
         if key not in self.onboarded:
-            async with SwitchboardApi.open(self.layout.api_url) as api:
-                self.onboarded[key] = await onboard(api, clinic, self.view.line, providers)
+            self.onboarded[key] = await onboard(self.layout, clinic, self.view.line, providers)
         async with SwitchboardApi.open(self.layout.api_url, self.onboarded[key].api_key) as api:
             yield api, clinic
 

@@ -14,6 +14,7 @@ from fleet.process import FleetError
 from fleet.secret_store import FleetSecrets
 from fleet.servers import (
     LiveKitServer,
+    MailboxServer,
     NatsServer,
     PostgresServer,
     RedisServer,
@@ -45,6 +46,7 @@ class Layout:
     redis_livekit: RedisServer
     livekit: LiveKitServer
     sip: SipBridge
+    mailbox: MailboxServer
     http_ports: dict[str, int] = field(default_factory=dict)
     emulated: EmulatedProviders | None = None
     """Stand-ins of paid providers, where there are some."""
@@ -131,6 +133,7 @@ def lay_out(
         redis_livekit=redis_livekit,
         livekit=livekit,
         sip=make_sip_bridge(folder / "sip", (ports.one(), ports.one()), rtp, livekit, redis_livekit),
+        mailbox=MailboxServer.lay_out(ports),
         http_ports=http_ports,
         emulated=EmulatedProviders.lay_out(ports) if emulated else None,
         programs=programs,

@@ -7,8 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from fleet.api import SwitchboardApi
+from fleet.api_models import Account
 from fleet.documents import faq, price_list
 from fleet.draw import Clinic
+from fleet.layout import Layout
+from fleet.person import open_account
 from fleet.process import FleetError
 
 WEEK = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
@@ -17,24 +20,38 @@ AGENT_VOICE = "en-us"
 
 @dataclass(frozen=True)
 class Onboarded:
-    """A live clinic. `api_key` is its owner's."""
+    """A live clinic."""
 
     number: str
-    api_key: str
+    account: Account
     price_list_id: str
     faq_id: str
 
+    @property
+    def api_key(self) -> str:
+        return self.account.api_key
+
 
 async def onboard(
-    api: SwitchboardApi, clinic: Clinic, tell: Callable[[str], None], providers: dict[str, Any] | None = None
+    layout: Layout, clinic: Clinic, tell: Callable[[str], None], providers: dict[str, Any] | None = None
 ) -> Onboarded:
-    """Signs up, sets hours, number and agent, uploads both documents, publishes, goes live. ApiError on any refusal.
+    """Signs up by mail, sets hours, number and agent, uploads both documents, publishes, goes live. ApiError on any refusal.
 
     `providers`: the chains that the clinic chooses; offline without.
     """
     owner = f"office-{clinic.seed}@{clinic.name.split()[0].lower()}.example"
-    account = await api.sign_up(clinic.name, owner, "America/New_York")
-    tell(f"signed up {clinic.name}")
+    zone = "America/New_York"
+    account = await open_account(layout.api_url, layout.mailbox, name=clinic.name, email=owner, time_zone=zone)
+    tell(f"signed up {clinic.name}: followed the link in the mail, made an API key")
+    async with SwitchboardApi.open(layout.api_url, account.api_key) as api:
+        prices, questions = await _set_up(api, clinic, tell, providers)
+    return Onboarded(clinic.number, account, prices, questions)
+
+
+async def _set_up(
+    api: SwitchboardApi, clinic: Clinic, tell: Callable[[str], None], providers: dict[str, Any] | None
+) -> tuple[str, str]:
+    """Everything that follows, with the key; the ids of both documents."""
     # Open around the clock: the demo is run at any hour.
     await api.add_location("Main Street", hours=[(day, "00:00", "23:59") for day in WEEK], address="1 Main Street")
     await api.add_number(clinic.number)
@@ -62,4 +79,4 @@ async def onboard(
     if preview.outcome != "talk":
         raise FleetError(f"a call to {clinic.number} would not be answered: {preview.outcome} ({preview.reason})")
     tell("published, live")
-    return Onboarded(clinic.number, account.api_key, prices.document_id, questions.document_id)
+    return prices.document_id, questions.document_id

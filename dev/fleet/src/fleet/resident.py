@@ -49,6 +49,7 @@ class State:
     processes: list[dict[str, Any]]
     detail: str = ""
     sip: str = ""
+    mailbox_url: str = ""
 
 
 def folder() -> Path:
@@ -103,6 +104,7 @@ class Writer:
             rows,
             self.detail,
             self._layout.sip.software,
+            self._layout.mailbox.url,
         )
         write_private(folder() / "state.json", json.dumps(asdict(state), indent=1))
 
@@ -132,7 +134,7 @@ async def serve(seed: int | None, copies: str = "") -> int:
             writer.write()
             await supervisor.start(*all_specs(layout))
             if not clinic_file().exists():
-                await supervisor.guard(onboard_demo(layout.api_url, seed, view))
+                await supervisor.guard(onboard_demo(layout, seed, view))
             writer.phase = "up"
             writer.write()
             try:
@@ -143,12 +145,12 @@ async def serve(seed: int | None, copies: str = "") -> int:
     return 0
 
 
-async def onboard_demo(api_url: str, seed: int | None, view: View) -> None:
+async def onboard_demo(layout: Layout, seed: int | None, view: View) -> None:
     """The demo clinic of the fleet that stays; its key is kept beside the fleet's secrets."""
     clinic = draw_clinic(int(time.time()) if seed is None else seed)
-    async with SwitchboardApi.open(api_url) as api:
-        made = await onboard(api, clinic, lambda text: view.line(f"  {text}"))
-    write_private(clinic_file(), json.dumps({"number": made.number, "api_key": made.api_key, "seed": clinic.seed}))
+    made = await onboard(layout, clinic, lambda text: view.line(f"  {text}"))
+    account = made.account.model_dump(include={"email", "password", "api_key"})
+    write_private(clinic_file(), json.dumps({"number": made.number, "seed": clinic.seed, **account}))
 
 
 def up(seed: int | None, copies: str = "") -> int:
@@ -173,6 +175,7 @@ def up(seed: int | None, copies: str = "") -> int:
             raise FleetError(f"the supervisor ended with {describe_exit(started.returncode)}; see {log}")
         state = read_state()
         if state is not None and state.pid == started.pid and state.phase == "up":
+            print(f"mail to anybody is shown at {state.mailbox_url}")
             print(f'up: {state.api_url}; `make call ASK="..."` calls the demo clinic, `make down` stops everything')
             return 0
         # Woken by the supervisor's end, or looks again.
@@ -216,7 +219,8 @@ def status() -> int:
         return 1
     minutes = (time.time() - state.started) / 60
     print(
-        f"{state.phase} for {minutes:.0f} min, {state.api_url}, SIP on 127.0.0.1:{state.sip_port} (UDP), pid {state.pid}"
+        f"{state.phase} for {minutes:.0f} min, {state.api_url}, SIP on 127.0.0.1:{state.sip_port} (UDP), "
+        f"mail at {state.mailbox_url}, pid {state.pid}"
     )
     for row in state.processes:
         print(f"  {row['name']:<20} {row['state']:<9} {row['pid'] or '':<8} {row.get('port') or '':<6} {row['log']}")

@@ -29,8 +29,8 @@ MODULES = {
     "voice-agent": "voice_agent",
 }
 NEEDS = {
-    "api-gateway": ("nats", "sealing", "livekit", "blobs", "redis", "limits", "edge"),
-    "tenant-svc": ("nats", "sealing", "livekit", "blobs", "database", "operators", "platform"),
+    "api-gateway": ("nats", "sealing", "livekit", "blobs", "redis", "limits", "edge", "console"),
+    "tenant-svc": ("nats", "sealing", "livekit", "blobs", "database", "operators", "platform", "console", "mail"),
     "call-orchestrator": ("nats", "sealing", "livekit", "blobs", "database", "operators"),
     "rag-svc": ("nats", "sealing", "blobs", "database", "operators", "embeddings"),
     "ingest-worker": ("nats", "sealing", "blobs", "embeddings"),
@@ -52,6 +52,7 @@ def all_specs(layout: Layout) -> list[ProcessSpec]:
         layout.redis_livekit.spec,
         layout.livekit.spec,
         layout.sip.spec,
+        layout.mailbox.spec,
     ]
     servers += [layout.emulated.spec()] if layout.emulated else []
     return [
@@ -132,6 +133,8 @@ def service(layout: Layout, process: str) -> ProcessSpec:
         after.append(layout.redis_app.spec.name)
     if "livekit" in needs:
         after.append(layout.livekit.spec.name)
+    if "mail" in needs:
+        after.append(layout.mailbox.spec.name)
     return ProcessSpec(
         name=process,
         argv=(sys.executable, "-m", MODULES[name]),
@@ -177,6 +180,12 @@ def fragment(layout: Layout, name: str, part: str) -> dict[str, str]:
         },
         "operators": {"TOKEN": secrets.operators},
         "platform": {"CARRIER_ADDRESSES": '["127.0.0.1/32"]'},
+        "console": {"URL": layout.api_url},
+        "mail": {
+            "URL": layout.mailbox.smtp_url,
+            "STARTTLS": "never",
+            "SENDER": "switchboard@localhost",
+        },
         "embeddings": {"MODEL_DIR": str(EMBEDDINGS.folder())},
         "speech": {"MODEL_CACHE": str(layout.folder / "speech")},
         # A fleet on one machine is stopped by somebody who waits for it: calls get a few seconds, not an hour.

@@ -14,6 +14,7 @@ from api_gateway.audit import endpoints as audit
 from api_gateway.calls import endpoints as calls
 from api_gateway.documents import endpoints as documents
 from api_gateway.edge import Edge
+from api_gateway.identity import endpoints as identity
 from api_gateway.keys import endpoints as keys
 from api_gateway.limits.middleware import RateLimits
 from api_gateway.live import endpoints as live
@@ -21,7 +22,16 @@ from api_gateway.resources import Resources
 from api_gateway.tenants import endpoints as tenants
 from api_gateway.webhooks import livekit
 
-ROUTERS = (tenants.router, keys.router, documents.router, calls.router, live.router, audit.router, livekit.router)
+ROUTERS = (
+    identity.router,
+    tenants.router,
+    keys.router,
+    documents.router,
+    calls.router,
+    live.router,
+    audit.router,
+    livekit.router,
+)
 TITLE = "Switchboard API"
 VERSION = "1"
 MAX_WEBHOOK_BYTES = 512 * 1024
@@ -30,8 +40,8 @@ _LIMITS = {
     "POST /webhooks/livekit": MAX_WEBHOOK_BYTES,
 }
 _DESCRIPTION = (
-    "Answer your clinic's phone. Every request but sign-up carries `authorization: Bearer <API key>`. Errors are "
-    "RFC 9457 problem details; `errors` names each wrong field by JSON pointer, with the fix."
+    "Answer your clinic's phone. People sign in and have a session in a cookie; programs send `authorization: "
+    "Bearer <API key>`. Errors are RFC 9457 problem details; `errors` names each wrong field by JSON pointer, with the fix."
 )
 _LIMIT_HEADERS = {
     "Retry_After": "seconds",

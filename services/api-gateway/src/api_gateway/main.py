@@ -61,8 +61,8 @@ async def compose(service: Service[Settings]) -> FastAPI:
     proxies = Proxies.of(settings.proxies.trusted, settings.proxies.header)
     limits = Limits(limiter, Policies.of(settings.limits), proxies, secret_of(settings.sealing))
     verifier = LiveKitVerifier(settings.livekit.api_key, settings.livekit.api_secret.get_secret_value())
-    cursors = Cursors.of(settings.sealing)
-    made = Resources(bus, blobs, verifier, limits, proxies, cursors, service.clock, service.stopping)
+    cursors, console = Cursors.of(settings.sealing), settings.console.url
+    made = Resources(bus, blobs, verifier, limits, proxies, cursors, service.clock, service.stopping, console)
     return create_app(made, https=settings.edge.https)
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from fastapi import Request
@@ -58,6 +60,9 @@ class Resources:
     clock: Clock
     stopping: asyncio.Event
     """Set when the process drains: event streams end then."""
+    console: str
+    """The origin that browsers' requests come from."""
+    entropy: Callable[[int], bytes] = secrets.token_bytes
     pace: Pace = Pace()
     uploads: Slots = field(default_factory=lambda: Slots(4))
     """Each holds a document in memory, in clear and sealed."""

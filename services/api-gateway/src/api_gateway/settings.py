@@ -6,6 +6,7 @@ import ipaddress
 from typing import Annotated, Self
 
 from pydantic import AfterValidator, Field, model_validator
+from switchboard.console import ConsoleSettings
 from switchboard.settings import (
     BlobSettings,
     Fragment,
@@ -79,6 +80,7 @@ class Settings(ServiceSettings):
     sealing: SealingSettings
     livekit: LiveKitSettings
     blobs: BlobSettings
+    console: ConsoleSettings
     redis: RedisSettings
     limits: LimitSettings = Field(default_factory=lambda: LimitSettings.model_validate({}))
     proxies: ProxySettings = Field(default_factory=lambda: ProxySettings.model_validate({}))

@@ -14,6 +14,7 @@ from api_gateway.testing import Peers, RunningGateway, Tenant, running_gateway
 from fleet.bus_fixtures import BusServer
 from fleet.servers import RedisServer
 from pydantic import SecretStr
+from switchboard.console import ConsoleSettings
 from switchboard.contracts.base import Service as Name
 from switchboard.settings import BlobSettings, HttpSettings, LiveKitSettings, RedisSettings
 
@@ -36,6 +37,7 @@ def gateway_settings(bus_server: BusServer, redis_server: RedisServer, blob_fold
         redis=RedisSettings(url=SecretStr(redis_server.url)),
         # Everybody is 127.0.0.1 here: each test counts by itself.
         limits=LimitSettings(prefix=f"test:{secrets.token_hex(8)}"),
+        console=ConsoleSettings(url="https://console.clinic.example"),
     )
 
 

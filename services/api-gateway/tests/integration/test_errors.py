@@ -20,15 +20,18 @@ from switchboard.errors import Forbidden, InternalError, Unavailable
 pytestmark = pytest.mark.integration
 
 
-async def test_wrong_fields_are_named_with_their_fix(gateway: RunningGateway, peers: Peers) -> None:
-    form = {"name": "", "email": "nobody-at-home", "time_zone": "Mars/Olympus", "colour": "blue"}
+OURS = {"sec-fetch-site": "same-origin"}
 
-    found = problem(await gateway.http.post("/v1/signup", json=form), 422)
+
+async def test_wrong_fields_are_named_with_their_fix(gateway: RunningGateway, peers: Peers) -> None:
+    form = {"email": "nobody-at-home", "colour": "blue", "password": ""}
+
+    found = problem(await gateway.http.post("/v1/auth/sign-up", json=form, headers=OURS), 422)
 
     by_pointer = {error["pointer"]: error for error in found["errors"]}
-    assert set(by_pointer) == {"/name", "/email", "/time_zone", "/colour"}
+    assert set(by_pointer) == {"/email", "/colour", "/password"}
     assert all(error["detail"] and error["fix"] for error in found["errors"])
-    assert "Europe/Madrid" in by_pointer["/time_zone"]["fix"]
+    assert "office@clinic.example" in by_pointer["/email"]["fix"]
     assert "nobody-at-home" not in str(found), "input is never quoted"
     assert peers.asked == []
 
@@ -36,13 +39,13 @@ async def test_wrong_fields_are_named_with_their_fix(gateway: RunningGateway, pe
 async def test_a_body_that_is_no_json_object(gateway: RunningGateway) -> None:
     json_type = "application/json"
     for content, kind in (("{", json_type), ("[]", json_type), ("name=x", "text/plain"), ("", json_type)):
-        response = await gateway.http.post("/v1/signup", content=content, headers={"content-type": kind})
+        response = await gateway.http.post("/v1/auth/link", content=content, headers={**OURS, "content-type": kind})
         assert problem(response, 422)["errors"][0]["fix"].startswith("send a JSON object")
 
 
 async def test_json_nested_beyond_reason_is_refused(gateway: RunningGateway) -> None:
     response = await gateway.http.post(
-        "/v1/signup", content="[" * 100_000, headers={"content-type": "application/json"}
+        "/v1/auth/link", content="[" * 100_000, headers={**OURS, "content-type": "application/json"}
     )
     assert problem(response, response.status_code)["status"] in (400, 422)
 
@@ -57,6 +60,7 @@ WITH_IDS = (
     ("GET", "/v1/documents/{document_id}"),
     ("DELETE", "/v1/documents/{document_id}"),
     ("DELETE", "/v1/keys/{key_id}"),
+    ("DELETE", "/v1/me/sessions/{session_id}"),
     ("GET", "/v1/live/events?call_id={call_id}"),
 )
 

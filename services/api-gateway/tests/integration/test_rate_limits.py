@@ -23,8 +23,9 @@ from fleet.hosted import HostedSupervisor
 from fleet.servers import RedisServer, make_redis
 from pydantic import SecretStr
 from redis.asyncio import Redis
+from switchboard.contracts.identity import SIGN_IN, WANT_LINK
 from switchboard.contracts.keys import AUTHENTICATE
-from switchboard.contracts.tenants import LIST_TRUNKS, SIGN_UP, TrunkList
+from switchboard.contracts.tenants import LIST_TRUNKS, TrunkList
 from switchboard.errors import RateLimited
 from switchboard.http import HttpResponse
 from switchboard.settings import RedisSettings
@@ -130,11 +131,13 @@ async def test_a_refused_request_counts_for_no_limit(gateway_settings: Settings,
 
 
 async def test_signing_up_is_strict_by_address(gateway_settings: Settings, peers: Peers) -> None:
-    form = {"name": "Sol", "email": "office@sol.example", "time_zone": "Europe/Madrid"}
+    form, ours = {"email": "office@sol.example"}, {"sec-fetch-site": "same-origin"}
     async with running_gateway(limited(gateway_settings, signup=3)) as gateway:
-        statuses = [(await gateway.http.post("/v1/signup", json=form)).status_code for _ in range(5)]
+        statuses = [
+            (await gateway.http.post("/v1/auth/sign-up", json=form, headers=ours)).status_code for _ in range(5)
+        ]
     assert statuses == [404, 404, 404, 429, 429]  # the peer does not know the method: it was asked
-    assert len(peers.asked_for(SIGN_UP)) == 3
+    assert len(peers.asked_for(WANT_LINK)) == 3
 
 
 async def test_what_brings_no_credential_is_counted_by_address(gateway_settings: Settings) -> None:
@@ -168,6 +171,22 @@ async def test_a_key_that_is_not_accepted_any_more_is_not_counted_for_its_tenant
         assert await burst(gateway, second, 6) == {401: 6}
         # The first attempt was counted at the door, before anybody could know.
         assert await burst(gateway, tenant, 3) == {200: 2, 429: 1}
+
+
+@pytest.mark.parametrize("path", ["sign-in", "link", "reset"])
+async def test_whatever_signs_somebody_in_is_counted_by_account(
+    gateway_settings: Settings, peers: Peers, path: str
+) -> None:
+    form = {"email": "office@sol.example"} | ({"password": "x"} if path == "sign-in" else {})
+    async with running_gateway(limited(gateway_settings, account=2, login=100)) as gateway:
+        asked = (
+            gateway.http.post(f"/v1/auth/{path}", json=form, headers={"sec-fetch-site": "same-origin"})
+            for _ in range(3)
+        )
+        answers = [await answer for answer in asked]
+    assert [answer.status_code for answer in answers] == [404, 404, 429]
+    assert problem(answers[2], 429)["violated-policies"] == ["account"]
+    assert len(peers.asked_for(SIGN_IN if path == "sign-in" else WANT_LINK)) == 2
 
 
 async def test_logins_are_counted_by_account_and_by_address(gateway_settings: Settings) -> None:

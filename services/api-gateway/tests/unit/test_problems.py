@@ -6,12 +6,14 @@ import json
 from typing import Any
 
 import pytest
+from api_gateway.identity.schemas import SignUpForm, TenantForm
 from api_gateway.problems import field_problem, problem_for
 from api_gateway.schemas import Form
-from api_gateway.tenants.schemas import AgentForm, HolidaysForm, LocationForm, NumberForm, SignUpForm, TrunkForm
+from api_gateway.tenants.schemas import AgentForm, HolidaysForm, LocationForm, NumberForm, TrunkForm
 from pydantic import ValidationError
+from switchboard.contracts.identity import NewTenant
 from switchboard.contracts.snapshot import AgentConfiguration
-from switchboard.contracts.tenants import ConnectTrunk, NewLocation, NewNumber, SetHolidays, SignUp
+from switchboard.contracts.tenants import ConnectTrunk, NewLocation, NewNumber, SetHolidays
 from switchboard.errors import (
     DeadlineExceeded,
     FieldProblem,
@@ -24,7 +26,7 @@ from switchboard.sealed import SealError
 
 pytestmark = pytest.mark.unit
 
-SIGN_UP = {"name": "Sol", "email": "a@b.example", "time_zone": "Europe/Madrid"}
+TENANT = {"name": "Sol", "time_zone": "Europe/Madrid"}
 TRUNK = {"name": "SBC", "allowed_addresses": ["203.0.113.0/28"], "numbers": ["+34910000000"]}
 
 
@@ -38,13 +40,13 @@ def problems(form: type[Form], body: Any) -> dict[str, FieldProblem]:
 @pytest.mark.parametrize(
     ("form", "body", "pointer"),
     [
-        (SignUpForm, {**SIGN_UP, "name": ""}, "/name"),
-        (SignUpForm, {**SIGN_UP, "name": "a\x00b"}, "/name"),
-        (SignUpForm, {**SIGN_UP, "name": "x" * 121}, "/name"),
-        (SignUpForm, {**SIGN_UP, "email": "a b@c.d"}, "/email"),
-        (SignUpForm, {**SIGN_UP, "time_zone": "../etc/passwd"}, "/time_zone"),
-        (SignUpForm, {**SIGN_UP, "language": "en_US!"}, "/language"),
-        (SignUpForm, {**SIGN_UP, "tenant_id": "x"}, "/tenant_id"),
+        (TenantForm, {**TENANT, "name": ""}, "/name"),
+        (TenantForm, {**TENANT, "name": "a\x00b"}, "/name"),
+        (TenantForm, {**TENANT, "name": "x" * 121}, "/name"),
+        (SignUpForm, {"email": "a b@c.d"}, "/email"),
+        (TenantForm, {**TENANT, "time_zone": "../etc/passwd"}, "/time_zone"),
+        (TenantForm, {**TENANT, "language": "en_US!"}, "/language"),
+        (TenantForm, {**TENANT, "tenant_id": "x"}, "/tenant_id"),
         (LocationForm, {"name": "A", "hours": [{"day": "monday", "opens": "18:00", "closes": "09:00"}]}, "/hours/0"),
         (LocationForm, {"name": "A", "hours": [{"day": "lunes", "opens": "09:00", "closes": "18:00"}]}, "/hours/0/day"),
         (LocationForm, {"name": "A", "hours": [{"day": "monday", "opens": 9, "closes": "18:00"}]}, "/hours/0/opens"),
@@ -91,7 +93,7 @@ def test_wrong_fields(form: type[Form], body: dict[str, Any], pointer: str) -> N
 @pytest.mark.parametrize(
     ("form", "body", "contract"),
     [
-        (SignUpForm, SIGN_UP, SignUp),
+        (TenantForm, TENANT, NewTenant),
         (LocationForm, {"name": "A", "hours": [{"day": "sunday", "opens": "00:00", "closes": "23:59"}]}, NewLocation),
         (HolidaysForm, {"holidays": [{"day": "2026-12-25", "name": "Navidad"}]}, SetHolidays),
         (NumberForm, {"number": "+34910000000", "trunk": "019a9b6c-1d2e-7f30-8a4b-5c6d7e8f9a0b"}, NewNumber),

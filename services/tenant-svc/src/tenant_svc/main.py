@@ -20,17 +20,32 @@ from switchboard.settings import LiveKitSettings, load_or_exit
 from switchboard.snapshot import SnapshotWriter
 
 from tenant_svc.adapters.livekit import LiveKitSip
+from tenant_svc.adapters.smtp import Smtp
 from tenant_svc.audit.anchors import Anchors
 from tenant_svc.audit.handlers import recorder, serve_audit
 from tenant_svc.audit.queries import Lines
 from tenant_svc.configuration.handlers import serve_editing, serve_publishing
 from tenant_svc.configuration.publishing import Publishing
 from tenant_svc.configuration.service import Editing
+from tenant_svc.identity.accounts import Accounts
+from tenant_svc.identity.handlers import (
+    serve_own_account,
+    serve_own_tenants,
+    serve_second_factor,
+    serve_signing_in,
+)
+from tenant_svc.identity.links import Links
+from tenant_svc.identity.passwords import Passwords
+from tenant_svc.identity.sessions import Sessions
+from tenant_svc.identity.tenants import Memberships
+from tenant_svc.identity.totp import Totp
 from tenant_svc.keys.handlers import serve_keys
 from tenant_svc.keys.service import Keys
+from tenant_svc.mail.outbox import MailOutbox
 from tenant_svc.numbers.handlers import serve_numbers
 from tenant_svc.numbers.service import Numbers
 from tenant_svc.operators.endpoints import operators_router
+from tenant_svc.operators.people import people_router
 from tenant_svc.reconciler.handlers import waker
 from tenant_svc.reconciler.service import Outcome, Policy, Reconciler
 from tenant_svc.settings import Settings
@@ -66,8 +81,7 @@ async def compose(service: Service[Settings]) -> ASGIApp | None:
     publishing = Publishing(store, projection.hint)
     reconcilers = await _reconcilers(service, db, bus)
 
-    await serve_tenants(bus, Tenants(store, bus.keyring, secrets.token_bytes))
-    await serve_keys(bus, Keys(store, secrets.token_bytes))
+    accounts = await serve_people(service, store, bus)
     await serve_editing(bus, Editing(store, settings.providers.kinds))
     await serve_publishing(bus, publishing)
     await serve_numbers(bus, Numbers(store))
@@ -86,11 +100,36 @@ async def compose(service: Service[Settings]) -> ASGIApp | None:
     service.background("kept answers", store.repeats.sweep(db))
     service.background("bucket sweep", projection.sweep(settings.projection.sweep_s))
     return Litestar(
-        route_handlers=[operators_router(db, publishing, projection, reconcilers, settings.operators.token)],
+        route_handlers=[
+            operators_router(db, publishing, projection, reconcilers, settings.operators.token),
+            people_router(accounts, settings.operators.token),
+        ],
         exception_handlers=problem_handlers(),
         openapi_config=None,
         logging_config=None,
     )
+
+
+async def serve_people(service: Service[Settings], store: Store, bus: Bus) -> Accounts:
+    """Everything about accounts, their tenants and keys, and the mail that they cause."""
+    settings, ids, clock = service.settings, service.ids, service.clock
+    mail = MailOutbox(store.db, bus.keyring, Smtp(settings.mail, ids, clock), ids, clock)
+    passwords = await service.enter(Passwords.open())
+    sessions = Sessions(store.db, ids, clock, secrets.token_bytes)
+    accounts = Accounts(store.db, sessions, passwords, clock)
+    totp = Totp(store.db, sessions, bus.keyring, clock, secrets.token_bytes)
+    links = Links(store.db, sessions, passwords, mail, ids, clock, secrets.token_bytes, settings.console.url)
+    tenants = Tenants(store, bus.keyring)
+
+    await serve_tenants(bus, tenants)
+    await serve_keys(bus, Keys(store, secrets.token_bytes))
+    await serve_signing_in(bus, links, accounts, totp, sessions)
+    await serve_own_account(bus, accounts, sessions)
+    await serve_second_factor(bus, totp)
+    await serve_own_tenants(bus, Memberships(store, tenants, sessions))
+    service.background("mail", mail.run())
+    service.background("old sessions", sessions.sweep())
+    return accounts
 
 
 async def _reconcilers(service: Service[Settings], db: Database, bus: Bus) -> list[Reconciler]:

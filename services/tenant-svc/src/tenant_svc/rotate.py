@@ -24,12 +24,17 @@ from switchboard.sealed import SealError
 from switchboard.settings import load_or_exit
 from switchboard.telemetry import setup
 
+from tenant_svc.identity.totp import SECRET, reseal_secrets
+from tenant_svc.mail.outbox import BODY, reseal_mails
 from tenant_svc.rotation.service import SETTLE_SECONDS, Reseal, Rotation
 from tenant_svc.settings import CommandSettings
 from tenant_svc.trunks.service import PASSWORD, reseal_passwords
 
 CREDENTIALS: Mapping[SealedColumn, Reseal] = {PASSWORD: reseal_passwords}
 """Every column of the fleet with a tenant's credential. One that is missing here fails a test."""
+
+PLATFORM_CREDENTIALS: Mapping[SealedColumn, Reseal] = {SECRET: reseal_secrets, BODY: reseal_mails}
+"""The same for what is sealed under the platform's key, which follows from the master key."""
 
 
 async def rotate(settings: CommandSettings, made_before: datetime | None, settle_s: float) -> str:
@@ -39,8 +44,11 @@ async def rotate(settings: CommandSettings, made_before: datetime | None, settle
         try:
             rotation = Rotation(db, bus.keyring, tuple(CREDENTIALS.values()), SystemClock(), settle_s)
             if made_before is None:
-                done = await rotation.master()
-                return f"{done.tenants} tenants: {done.data_keys} data keys and {done.audit_keys} audit keys rewrapped"
+                done = await rotation.master(tuple(PLATFORM_CREDENTIALS.values()))
+                return (
+                    f"{done.tenants} tenants: {done.data_keys} data keys and {done.audit_keys} audit keys rewrapped, "
+                    f"{done.credentials} platform credentials sealed anew"
+                )
             new = await rotation.data_keys(made_before)
             return (
                 f"{new.tenants} tenants: {new.made} data keys made, {new.promoted} begun to seal, "

@@ -6,6 +6,7 @@ import ipaddress
 from typing import Annotated
 
 from pydantic import AfterValidator, Field, SecretStr
+from switchboard.console import ConsoleSettings
 from switchboard.contracts.tenants import network_address
 from switchboard.settings import (
     BlobSettings,
@@ -20,6 +21,7 @@ from switchboard.settings import (
     TelemetrySettings,
 )
 
+from tenant_svc.adapters.smtp import SmtpSettings
 from tenant_svc.validation import Network
 
 
@@ -78,6 +80,8 @@ class Settings(ServiceSettings):
     blobs: BlobSettings
     platform: PlatformSettings
     operators: OperatorsSettings
+    console: ConsoleSettings
+    mail: SmtpSettings
     providers: ProviderKinds = ProviderKinds()
     reconciler: ReconcilerSettings = Field(default_factory=_reconciler)
     projection: ProjectionSettings = Field(default_factory=_projection)

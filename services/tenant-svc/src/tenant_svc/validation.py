@@ -13,6 +13,9 @@ from switchboard.contracts.snapshot import WEEKDAYS, Holiday, Opening
 from switchboard.errors import FieldProblem, InvalidInput
 
 _E164 = re.compile(r"\+[1-9]\d{6,14}", re.ASCII)
+# One line, one @, printable ASCII: what a mail's header and an SMTP envelope can hold as it is.
+_EMAIL = re.compile(r"[!-?A-~]{1,64}@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+", re.ASCII)
+MAX_EMAIL = 254
 _LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3}")
 
 SMALLEST_PREFIX = {4: 16, 6: 32}
@@ -49,6 +52,12 @@ def number_problem(number: str, pointer: str) -> FieldProblem | None:
 def language_problem(language: str, pointer: str) -> FieldProblem | None:
     if _LANGUAGE.fullmatch(language) is None:
         return FieldProblem(pointer, "is not a language tag", "use a tag such as en, es or pt-BR")
+    return None
+
+
+def email_problem(email: str, pointer: str) -> FieldProblem | None:
+    if not 3 <= len(email) <= MAX_EMAIL or _EMAIL.fullmatch(email) is None:
+        return FieldProblem(pointer, "is not an e-mail address", "write one such as office@clinic.example")
     return None
 
 

@@ -15,6 +15,7 @@ from pydantic import SecretStr
 from switchboard.bus import Bus
 from switchboard.bus.topology import AUDIT_HEADS
 from switchboard.clock import SystemClock
+from switchboard.console import ConsoleSettings
 from switchboard.contracts import tenants as contract
 from switchboard.contracts.base import Service as Name
 from switchboard.contracts.snapshot import AgentConfiguration
@@ -26,13 +27,13 @@ from tenant_svc.audit.anchors import Anchors
 from tenant_svc.audit.verification import Verification
 from tenant_svc.main import compose
 from tenant_svc.settings import OperatorsSettings, PlatformSettings, ProjectionSettings, Settings
-from tenant_svc.testing import OPERATORS_TOKEN, Clinic, TenantSvc, anchored, until
+from tenant_svc.testing import CONSOLE, OPERATORS_TOKEN, Clinic, TenantSvc, anchored, mail_settings, until
 
 NOBODY_THERE = LiveKitSettings(url="ws://127.0.0.1:9", api_key="key", api_secret=SecretStr("s" * 32))
 
 
-@pytest_asyncio.fixture
-async def settings(bus_server: BusServer, migrated: MigratedDatabase, tmp_path: Path) -> Settings:
+@pytest.fixture
+def settings(bus_server: BusServer, migrated: MigratedDatabase, smtp_port: int, tmp_path: Path) -> Settings:
     """Without a LiveKit: the service must live without one. No sweep fills a bucket that a test has emptied."""
     values: dict[str, Any] = {
         "http": HttpSettings(port=0),
@@ -44,6 +45,8 @@ async def settings(bus_server: BusServer, migrated: MigratedDatabase, tmp_path: 
         "platform": PlatformSettings(carrier_addresses=("127.0.0.1/32",)),
         "providers": ProviderKinds(kinds={"openai-main": "openai", "ear": "deepgram"}),
         "projection": ProjectionSettings(sweep_s=3600),
+        "console": ConsoleSettings(url=CONSOLE),
+        "mail": mail_settings(smtp_port),
         "operators": OperatorsSettings(token=SecretStr(OPERATORS_TOKEN)),
     }
     return Settings(**values)

@@ -67,7 +67,7 @@ def traced() -> Iterator[None]:
 
 @pytest.mark.usefixtures("traced")
 async def test_a_line_says_who_what_from_where_before_and_after(tenant_svc: TenantSvc, clinic: Clinic) -> None:
-    asking = Clinic(clinic.tenant_id, "", clinic.actor.model_copy(update={"origin": ORIGIN}))
+    asking = Clinic(clinic.tenant_id, clinic.actor.model_copy(update={"origin": ORIGIN}))
     trunk = contract.ConnectTrunk(
         name="sbc",
         allowed_addresses=("192.0.2.1",),
@@ -80,7 +80,7 @@ async def test_a_line_says_who_what_from_where_before_and_after(tenant_svc: Tena
     assert [line.seq for line in found.lines] == [7, 6, 5, 4, 3, 2, 1]
     newest, agent = found.lines[0], found.lines[1]
     assert (newest.action, newest.resource_kind, newest.service) == ("trunk.added", "trunk", "tenant-svc")
-    assert (newest.actor_kind, newest.actor_id, newest.actor_roles) == ("api_key", clinic.actor.id, ("owner",))
+    assert (newest.actor_kind, newest.actor_id, newest.actor_roles) == ("user", clinic.actor.id, ("owner",))
     assert (newest.ip, newest.user_agent, newest.request_id) == ("203.0.113.9", "curl/8", "r1")
     assert len(newest.trace_id) == 32
     after = json.loads(newest.after or "")

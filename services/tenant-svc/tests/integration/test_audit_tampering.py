@@ -110,7 +110,7 @@ async def test_a_chain_that_was_taken_away_whole_is_found(
     await tenant_svc.rows("DELETE FROM tenancy.audit_log")
     await tenant_svc.rows("DELETE FROM tenancy.audit_chains")
     assert await problems() == {clinic.tenant_id: "the whole chain is missing: line 6 was anchored"}
-    for table in ("numbers", "locations", "memberships", "users", "api_keys", "tenants"):
+    for table in ("numbers", "locations", "session_tenants", "members", "api_keys", "tenants"):
         await tenant_svc.rows(f"DELETE FROM tenancy.{table}")
     assert await problems() == {clinic.tenant_id: "the whole chain is missing: line 6 was anchored"}
 

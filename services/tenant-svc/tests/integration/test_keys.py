@@ -17,30 +17,24 @@ from tenant_svc.testing import Clinic, TenantSvc
 pytestmark = pytest.mark.integration
 
 
-async def made(tenant_svc: TenantSvc, clinic: Clinic, *scopes: str, days: int = 90) -> contract.KeyMade:
-    body = contract.NewKey(name="Booking", scopes=scopes or ("calls:read",), expires_in_days=days)
-    found: contract.KeyMade = await tenant_svc.ask(contract.NEW_KEY, body, clinic)
-    return found
-
-
 async def listed(tenant_svc: TenantSvc, clinic: Clinic) -> tuple[contract.KeyView, ...]:
     found: contract.KeyList = await tenant_svc.ask(contract.LIST_KEYS, Empty(), clinic)
     return found.keys
 
 
 async def test_a_key_stands_for_its_scopes_and_its_tenant(tenant_svc: TenantSvc, clinic: Clinic) -> None:
-    key = await made(tenant_svc, clinic, "documents:write", "calls:read", "calls:read")
+    key = await tenant_svc.new_key(clinic, "documents:write", "calls:read", "calls:read")
     actor = await tenant_svc.authenticate(key.api_key)
     scopes = ("calls:read", "documents:write")
     assert actor == Actor(kind="api_key", id=key.key.key_id.hex, tenant_id=clinic.tenant_id, scopes=scopes)
     used = next(view for view in await listed(tenant_svc, clinic) if view.key_id == key.key.key_id)
     assert used.last_used_at is not None
     assert used.model_copy(update={"last_used_at": None}) == key.key
-    assert (used.created_by, used.roles) == (f"api_key:{clinic.actor.id}", ())
+    assert (used.created_by, used.roles) == (f"user:{clinic.actor.id}", ())
 
 
 async def test_only_a_hash_of_the_secret_is_kept(tenant_svc: TenantSvc, clinic: Clinic) -> None:
-    key = await made(tenant_svc, clinic)
+    key = await tenant_svc.new_key(clinic)
     prefix, key_id, secret = key.api_key.split("_")
     assert (prefix, key_id, len(bytes.fromhex(secret))) == ("sb", key.key.key_id.hex, 32)
     [row] = await tenant_svc.rows(
@@ -51,7 +45,7 @@ async def test_only_a_hash_of_the_secret_is_kept(tenant_svc: TenantSvc, clinic: 
 
 
 async def test_a_revoked_key_is_out_at_the_next_request(tenant_svc: TenantSvc, clinic: Clinic) -> None:
-    key = await made(tenant_svc, clinic)
+    key = await tenant_svc.new_key(clinic)
     await tenant_svc.authenticate(key.api_key)
     await tenant_svc.ask(contract.REVOKE_KEY, contract.RevokeKey(key_id=key.key.key_id), clinic)
     with pytest.raises(NotAuthenticated):
@@ -62,7 +56,7 @@ async def test_a_revoked_key_is_out_at_the_next_request(tenant_svc: TenantSvc, c
 
 
 async def test_an_expired_key_is_answered_like_an_unknown_one(tenant_svc: TenantSvc, clinic: Clinic) -> None:
-    key = await made(tenant_svc, clinic, days=1)
+    key = await tenant_svc.new_key(clinic, days=1)
     await tenant_svc.authenticate(key.api_key)
     await tenant_svc.rows(
         "UPDATE tenancy.api_keys SET expires_at = now() - interval '1 second' WHERE id = $1", key.key.key_id
@@ -84,10 +78,10 @@ async def test_nobody_makes_a_key_that_can_do_more_than_themselves(tenant_svc: T
         await tenant_svc.gateway.request(contract.NEW_KEY, body, tenant_id=clinic.tenant_id, actor=keeper)
     for scope in ("members:write", "keys:write", "owners:write", "nonsense", "owner"):
         with pytest.raises(InvalidInput) as refused:
-            await made(tenant_svc, clinic, "calls:read", scope)
+            await tenant_svc.new_key(clinic, "calls:read", scope)
         assert [field.pointer for field in refused.value.fields] == ["/scopes/1"]
-    narrow = await tenant_svc.authenticate((await made(tenant_svc, clinic, "settings:read", "keys:read")).api_key)
-    other = Clinic(clinic.tenant_id, "", narrow)
+    narrow = await tenant_svc.authenticate((await tenant_svc.new_key(clinic, "settings:read", "keys:read")).api_key)
+    other = Clinic(clinic.tenant_id, narrow)
     assert await tenant_svc.ask(tenants.GET_TENANT, Empty(), other)
     assert await listed(tenant_svc, other)
     for spec, asked in ((tenants.PUBLISH, Empty()), (contract.NEW_KEY, body)):
@@ -96,9 +90,24 @@ async def test_nobody_makes_a_key_that_can_do_more_than_themselves(tenant_svc: T
 
 
 async def test_a_key_of_before_keeps_its_role(tenant_svc: TenantSvc, clinic: Clinic) -> None:
+    key = await tenant_svc.new_key(clinic)
     await tenant_svc.rows("UPDATE tenancy.api_keys SET scopes = '{}', expires_at = NULL, name = '', roles = '{owner}'")
-    assert (await tenant_svc.authenticate(clinic.api_key)).roles == ("owner",)
+    assert (await tenant_svc.authenticate(key.api_key)).roles == ("owner",)
     assert [view.roles for view in await listed(tenant_svc, clinic)] == [("owner",)]
+
+
+async def test_the_last_use_of_a_key_is_written_down_once_a_minute(tenant_svc: TenantSvc, clinic: Clinic) -> None:
+    key = await tenant_svc.new_key(clinic)
+    used = "SELECT last_used_at FROM tenancy.api_keys"
+    await tenant_svc.authenticate(key.api_key)
+    [first] = await tenant_svc.rows(used)
+    assert first["last_used_at"] is not None
+    await tenant_svc.authenticate(key.api_key)
+    assert await tenant_svc.rows(used) == [first]
+    await tenant_svc.rows("UPDATE tenancy.api_keys SET last_used_at = last_used_at - interval '2 minutes'")
+    await tenant_svc.authenticate(key.api_key)
+    [later] = await tenant_svc.rows(used)
+    assert later["last_used_at"] > first["last_used_at"]
 
 
 async def test_there_is_an_end_to_keys_also_for_two_who_make_the_last(tenant_svc: TenantSvc, clinic: Clinic) -> None:
@@ -106,15 +115,15 @@ async def test_there_is_an_end_to_keys_also_for_two_who_make_the_last(tenant_svc
         "INSERT INTO tenancy.api_keys (tenant_id, id, secret_sha256, roles, created_at) "
         "SELECT $1, gen_random_uuid(), sha256(n::text::bytea), '{}', now() FROM generate_series(1, $2::int) AS n",
         clinic.tenant_id,
-        MAX_KEYS - 2,
+        MAX_KEYS - 1,
     )
-    results = await asyncio.gather(*(made(tenant_svc, clinic) for _ in range(4)), return_exceptions=True)
+    results = await asyncio.gather(*(tenant_svc.new_key(clinic) for _ in range(4)), return_exceptions=True)
     assert [type(result) for result in results].count(contract.KeyMade) == 1
     assert [type(result) for result in results].count(Conflict) == 3
 
 
 async def test_what_was_done_to_keys_is_audited_without_the_secret(tenant_svc: TenantSvc, clinic: Clinic) -> None:
-    key = await made(tenant_svc, clinic)
+    key = await tenant_svc.new_key(clinic)
     await tenant_svc.ask(contract.REVOKE_KEY, contract.RevokeKey(key_id=key.key.key_id), clinic)
     rows = await tenant_svc.rows(
         "SELECT action, resource_id, state_before, state_after FROM tenancy.audit_log ORDER BY seq DESC LIMIT 2"

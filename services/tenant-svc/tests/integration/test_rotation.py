@@ -228,7 +228,10 @@ async def test_a_master_key_is_replaced_while_others_read_and_write_and_the_run_
 
         code, said = await finished(await process(settings, in_force, "master"))
 
-    assert (code, said) == (0, "12 tenants: 7 data keys and 7 audit keys rewrapped\n")
+    assert (code, said) == (
+        0,
+        "12 tenants: 7 data keys and 7 audit keys rewrapped, 0 platform credentials sealed anew\n",
+    )
     assert await under(second, own_bus, coming) == (CLINICS, CLINICS, CLINICS)
     assert await under(second, own_bus, bus_server.sealing) == (0, 0, 0)
     assert min(traffic.rounds.values()) > 0
@@ -239,7 +242,10 @@ async def test_a_master_key_is_replaced_while_others_read_and_write_and_the_run_
         verification = Verification(db, Anchors(db, own_bus.bucket(AUDIT_HEADS)), alone, SystemClock())
         assert [found.problem async for found in verification.all()] == [""] * CLINICS
     code, said = await finished(await process(settings, in_force, "master"))
-    assert (code, said) == (0, "12 tenants: 0 data keys and 0 audit keys rewrapped\n")
+    assert (code, said) == (
+        0,
+        "12 tenants: 0 data keys and 0 audit keys rewrapped, 0 platform credentials sealed anew\n",
+    )
 
 
 async def test_without_the_older_master_key_nothing_is_touched(

@@ -21,6 +21,9 @@ COMPLETE = {
     "SWITCHBOARD_BLOBS__URL": "file:///var/lib/switchboard/blobs",
     "SWITCHBOARD_PLATFORM__CARRIER_ADDRESSES": '["127.0.0.1/32", "54.172.60.0/30"]',
     "SWITCHBOARD_OPERATORS__TOKEN": "a token of 24 characters",
+    "SWITCHBOARD_CONSOLE__URL": "https://console.clinic.example",
+    "SWITCHBOARD_MAIL__URL": "smtp://mail.clinic.example",
+    "SWITCHBOARD_MAIL__SENDER": "switchboard@clinic.example",
 }
 
 

@@ -95,6 +95,12 @@ ROWS: tuple[Row, ...] = (
         {"TENANT_TRANSACTIONS": "20000"},
     ),
     Row(
+        "enumeration",
+        "asking for a link, a reset, to sign up or in tells nobody who has an account: medians of alternated pairs",
+        ("services/tenant-svc/tests/integration/test_links.py",),
+        {"ENUMERATION_PAIRS": "500"},
+    ),
+    Row(
         "planted",
         "the search for planted things finds them in every place and form",
         ("dev/fleet/tests/test_planted.py",),

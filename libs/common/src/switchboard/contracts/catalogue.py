@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from switchboard.contracts import audit, calls, documents, keys, tenants
+from switchboard.contracts import audit, calls, documents, identity, keys, tenants
 from switchboard.contracts.base import Actor, Command, Contract, Fact, Live, Rpc
 from switchboard.contracts.snapshot import TenantSnapshot
 
@@ -41,7 +41,20 @@ RPCS: tuple[Rpc[Any, Any], ...] = (
     documents.INDEX,
     documents.SEARCH,
     documents.SPEECH_TEXTS,
-    tenants.SIGN_UP,
+    identity.WANT_LINK,
+    identity.REDEEM_LINK,
+    identity.SIGN_IN,
+    identity.SECOND_FACTOR,
+    identity.AUTHENTICATE_SESSION,
+    identity.ME,
+    identity.LIST_SESSIONS,
+    identity.END_SESSION,
+    identity.CHANGE_PASSWORD,
+    identity.BEGIN_TOTP,
+    identity.CONFIRM_TOTP,
+    identity.DISABLE_TOTP,
+    identity.NEW_TENANT,
+    identity.CHOOSE_TENANT,
     keys.AUTHENTICATE,
     keys.NEW_KEY,
     keys.LIST_KEYS,

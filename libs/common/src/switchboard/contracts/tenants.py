@@ -1,4 +1,4 @@
-"""Tenants: sign-up, locations, numbers, trunks, configuration, going live."""
+"""Tenants: locations, numbers, trunks, configuration, going live."""
 
 from __future__ import annotations
 
@@ -18,34 +18,11 @@ from switchboard.contracts.snapshot import (
     NumberBinding,
     Opening,
     TenantStatus,
-    known_time_zone,
 )
 from switchboard.sealed import Sealed
 
 _GATEWAY = services(Service.API_GATEWAY)
 _TENANT_SVC = Service.TENANT_SVC
-
-
-class SignUp(Contract):
-    """A clinic signs up. Its first user becomes the owner."""
-
-    name: str = Field(min_length=1, max_length=120)
-    email: str = Field(pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$", max_length=254)
-    time_zone: str
-    language: str = "en"
-
-    @field_validator("time_zone")
-    @classmethod
-    def _zone(cls, value: str) -> str:
-        return known_time_zone(value)
-
-
-class SignedUp(Contract):
-    """``api_key`` is shown this once; only its hash is stored."""
-
-    tenant_id: UUID
-    user_id: UUID
-    api_key: str = Field(repr=False)
 
 
 class TenantView(Contract):
@@ -150,7 +127,6 @@ class ProviderList(Contract):
     providers: tuple[ProviderView, ...]
 
 
-SIGN_UP = Rpc("tenants", "sign_up", SignUp, SignedUp, _TENANT_SVC, _GATEWAY, deadline=5.0)
 GET_TENANT = Rpc("tenants", "get", Empty, TenantView, _TENANT_SVC, _GATEWAY)
 ADD_LOCATION = Rpc("tenants", "add_location", NewLocation, Location, _TENANT_SVC, _GATEWAY, deadline=5.0)
 SET_HOLIDAYS = Rpc("tenants", "set_holidays", SetHolidays, TenantView, _TENANT_SVC, _GATEWAY, deadline=5.0)

@@ -33,6 +33,10 @@ async def _key_id(key_id: Annotated[str, Path(json_schema_extra={**_SCHEMA})]) -
     return parse_id(key_id, "key_id")
 
 
+async def _session_id(session_id: Annotated[str, Path(json_schema_extra={**_SCHEMA})]) -> UUID:
+    return parse_id(session_id, "session_id")
+
+
 async def _call_filter(
     call_id: Annotated[str | None, Query(description="only this call", json_schema_extra={**_SCHEMA})] = None,
 ) -> UUID | None:
@@ -42,6 +46,7 @@ async def _call_filter(
 # An endpoint takes these before its Caller: dependencies are solved in the order of the signature, and authenticating
 # is I/O.
 CallIdInPath = Annotated[UUID, Depends(_call_id)]
+SessionIdInPath = Annotated[UUID, Depends(_session_id)]
 KeyIdInPath = Annotated[UUID, Depends(_key_id)]
 DocumentIdInPath = Annotated[UUID, Depends(_document_id)]
 OptionalCallId = Annotated[UUID | None, Depends(_call_filter)]

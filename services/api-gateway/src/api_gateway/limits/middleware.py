@@ -15,6 +15,7 @@ from fastapi import Request
 from switchboard.service import ASGIApp, Message, Receive, Scope, Send
 from switchboard.service.asgi import respond
 
+from api_gateway.access.cookies import SESSION
 from api_gateway.access.proxies import Proxies
 from api_gateway.limits.fields import fields, refusal
 from api_gateway.limits.gcra import Charge, Decision, Outcome
@@ -26,9 +27,6 @@ _PASSAGE = "rate_limits"
 _WEBHOOKS = "/webhooks/"
 """Signed, and what calls live on: never counted."""
 _KNOWN = 20_000
-
-SESSION_COOKIES: tuple[str, ...] = ("__Host-session",)
-"""Cookies that hold a credential."""
 
 
 @dataclass
@@ -173,6 +171,6 @@ def _credential(scope: Scope) -> bytes | None:
     if cookies:
         for part in cookies.decode("latin-1").split(";"):
             name, _, value = part.strip().partition("=")
-            if name in SESSION_COOKIES and value:
+            if name == SESSION and value:
                 return hashlib.sha256(value.encode("latin-1")).digest()
     return None

@@ -13,7 +13,7 @@ from switchboard.settings import SealingSettings
 from api_gateway.limits.gcra import Policy
 from api_gateway.settings import LimitSettings, QuotaSettings
 
-SIGN_UP = "POST /v1/signup"
+SIGN_UP = "POST /v1/auth/sign-up"
 
 
 @dataclass(frozen=True, slots=True)

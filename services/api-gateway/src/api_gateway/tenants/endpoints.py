@@ -1,9 +1,9 @@
-"""Signing up, and everything that a tenant sets about itself."""
+"""Everything that a tenant sets about itself."""
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Request, Response
-from switchboard.contracts.base import Actor, Empty
+from fastapi import APIRouter, Response
+from switchboard.contracts.base import Empty
 from switchboard.contracts.snapshot import AgentConfiguration
 from switchboard.contracts.tenants import (
     ADD_LOCATION,
@@ -17,19 +17,15 @@ from switchboard.contracts.tenants import (
     PUBLISH,
     SET_AGENT,
     SET_HOLIDAYS,
-    SIGN_UP,
     ConnectTrunk,
     NewLocation,
     NewNumber,
     SetHolidays,
-    SignUp,
 )
 
 from api_gateway.access.caller import Authenticated
-from api_gateway.access.origin import origin_of
 from api_gateway.access.repeating import Once
 from api_gateway.access.versions import VERSIONED, IfMatch, tag
-from api_gateway.resources import resources
 from api_gateway.tenants.schemas import (
     AgentForm,
     AgentShape,
@@ -41,8 +37,6 @@ from api_gateway.tenants.schemas import (
     NumberShape,
     OfferedProvidersShape,
     PublishedShape,
-    SignedUpShape,
-    SignUpForm,
     TenantShape,
     TrunkForm,
     TrunkShape,
@@ -50,14 +44,6 @@ from api_gateway.tenants.schemas import (
 )
 
 router = APIRouter(prefix="/v1")
-
-
-@router.post("/signup", status_code=201, tags=["tenant"])
-async def sign_up(request: Request, form: SignUpForm) -> SignedUpShape:
-    """Open an account. The API key in the answer is shown this once; keep it."""
-    bus = resources(request).bus
-    actor = Actor(kind="anonymous", origin=origin_of(request))
-    return SignedUpShape.of(await bus.request(SIGN_UP, form.to(SignUp), tenant_id=None, actor=actor))
 
 
 @router.get("/tenant", tags=["tenant"])

@@ -14,7 +14,6 @@ from switchboard.contracts.tenants import network_address
 
 from api_gateway.schemas import (
     Day,
-    Email,
     Form,
     Language,
     Line,
@@ -22,7 +21,6 @@ from api_gateway.schemas import (
     PhoneNumber,
     Shape,
     Text,
-    TimeZone,
     refuse,
 )
 
@@ -63,21 +61,6 @@ def _block(value: str) -> str:
     if everybody:
         raise refuse("address", "a block of every address would let anybody in", "name your SBC's addresses")
     raise refuse("address", "not an IP address or CIDR block", "send one such as 203.0.113.7 or 203.0.113.0/28")
-
-
-class SignUpForm(Form):
-    name: Line = Field(min_length=1, max_length=120, examples=["Clínica Sol"])
-    email: Email = Field(examples=["office@clinic.example"])
-    time_zone: TimeZone = Field(examples=["Europe/Madrid"])
-    language: Language = "en"
-
-
-class SignedUpShape(Shape):
-    """``api_key`` is shown this once."""
-
-    tenant_id: UUID
-    user_id: UUID
-    api_key: str = Field(repr=False)
 
 
 class OpeningForm(Form):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 DEFINERS: tuple[str, ...] = (
     "tenancy.api_key(uuid)",
+    "tenancy.session(bytea)",
+    "tenancy.tenants_of(uuid)",
     "tenancy.number_taken(text, text, text)",
     "tenancy.published_snapshots(uuid, integer)",
     "tenancy.wrapped_keys(uuid, integer)",

@@ -37,11 +37,13 @@ Pause = Callable[[float], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True)
 class Rewrapped:
-    """How many wrapped keys were under an older master key, and are under the one in force now."""
+    """How many wrapped keys, and credentials of the platform, were under an older master key, and are under the one in
+    force now."""
 
     tenants: int = 0
     data_keys: int = 0
     audit_keys: int = 0
+    credentials: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,13 +75,21 @@ class Rotation:
         self._settle_s = settle_s
         self._pause = pause
 
-    async def master(self) -> Rewrapped:
-        """Everything that a master key wraps, under the one in force. Needs the older one among the others."""
+    async def master(self, platform: tuple[Reseal, ...] = ()) -> Rewrapped:
+        """Everything that a master key wraps, under the one in force. Needs the older one among the others.
+
+        ``platform``: all columns that are sealed under the platform's key.
+        """
         tenants = data_keys = audit_keys = 0
         async for row in pages(self._tenants):
             data, audit = await self._rewrap(row["tenant_id"])
             tenants, data_keys, audit_keys = tenants + 1, data_keys + data, audit_keys + audit
-        return Rewrapped(tenants, data_keys, audit_keys)
+        keys = await self._keyring.cipher(None)
+        credentials = 0
+        for reseal in platform:
+            async with self._db.platform() as conn:
+                credentials += await reseal(conn, keys)
+        return Rewrapped(tenants, data_keys, audit_keys, credentials)
 
     async def data_keys(self, made_before: datetime) -> Renewed:
         """A new data key for each tenant whose newest is older than ``made_before`` (or of unknown age).

@@ -7,16 +7,11 @@ from switchboard.contracts import tenants as contract
 from switchboard.contracts.base import Empty
 from switchboard.rights import Right, allowed
 
-from tenant_svc.authorisation import newcomer
 from tenant_svc.tenants.service import Tenants
 
 
 async def serve_tenants(bus: Bus, tenants: Tenants) -> None:
-    async def sign_up(body: contract.SignUp, call: Call) -> contract.SignedUp:
-        return await tenants.sign_up(body, newcomer(call))
-
     async def get(_body: Empty, call: Call) -> contract.TenantView:
         return await tenants.get(allowed(call, Right.SETTINGS_READ))
 
-    await bus.serve(contract.SIGN_UP, sign_up)
     await bus.serve(contract.GET_TENANT, get)

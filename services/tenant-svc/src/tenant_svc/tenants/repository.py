@@ -1,4 +1,4 @@
-"""Tenants, users and keys in PostgreSQL."""
+"""Tenants in PostgreSQL."""
 
 from __future__ import annotations
 
@@ -11,13 +11,6 @@ _TENANT = "NULLIF(current_setting('app.tenant_id', true), '')::uuid"
 INSERT_TENANT = f"""
 INSERT INTO tenancy.tenants (tenant_id, name, time_zone, language, agent, created_at)
 VALUES ({_TENANT}, $1, $2, $3, $4, $5)
-"""
-INSERT_USER = f"INSERT INTO tenancy.users (tenant_id, id, email, created_at) VALUES ({_TENANT}, $1, $2, $3)"
-INSERT_MEMBERSHIP = f"""
-INSERT INTO tenancy.memberships (tenant_id, user_id, role, created_at) VALUES ({_TENANT}, $1, $2, $3)
-"""
-INSERT_API_KEY = f"""
-INSERT INTO tenancy.api_keys (tenant_id, id, secret_sha256, roles, created_at) VALUES ({_TENANT}, $1, $2, $3, $4)
 """
 INSERT_DATA_KEY = f"INSERT INTO tenancy.data_keys (tenant_id, wrapped, created_at) VALUES ({_TENANT}, $1, $2)"
 

@@ -1,0 +1,42 @@
+"""A person's tenants: founding one, and being in one of them at a time."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from switchboard.contracts.base import Actor
+from switchboard.contracts.identity import NewTenant, SignedIn, TenantMade
+from switchboard.errors import Conflict, NotFound
+
+from tenant_svc.identity import repository as sql
+from tenant_svc.identity.sessions import Sessions, SignedInUser
+from tenant_svc.store import Store
+from tenant_svc.tenants.service import Tenants
+
+MOST = 20
+"""Tenants of one person."""
+
+
+class Memberships:
+    def __init__(self, store: Store, tenants: Tenants, sessions: Sessions) -> None:
+        self._store = store
+        self._tenants = tenants
+        self._sessions = sessions
+
+    async def found(self, user: SignedInUser, body: NewTenant, actor: Actor) -> TenantMade:
+        """A tenant whose owner the user is; the session goes on in the tenant it was in."""
+        async with self._store.db.platform(readonly=True) as conn:
+            held = await conn.fetch(sql.SELECT_TENANTS, user.account_id)
+        if len(held) >= MOST:
+            raise Conflict(f"you are in {MOST} tenants already, and that is the most there can be")
+        return TenantMade(tenant_id=await self._tenants.found(body, user.account_id, actor))
+
+    async def choose(self, user: SignedInUser, tenant_id: UUID) -> SignedIn:
+        """A new session in ``tenant_id`` in the place of this one. :class:`NotFound` where the user is no member, as where
+        there is no such tenant."""
+        async with self._store.db.tenant(tenant_id) as conn:
+            if await conn.fetchval(sql.SELECT_ROLE, user.account_id) is None:
+                raise NotFound
+            signed_in, session_id = await self._sessions.replace(conn, user)
+            await conn.execute(sql.INSERT_SESSION_TENANT, session_id, self._store.clock.now())
+        return signed_in
