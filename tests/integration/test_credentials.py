@@ -57,6 +57,7 @@ NO_CREDENTIAL = {
     "tenancy.api_keys.secret_sha256": "a hash of 256 random bits",
     "tenancy.links.secret_sha256": "a hash of 256 random bits",
     "tenancy.sessions.token_sha256": "a hash of 256 random bits",
+    "tenancy.invitations.secret_sha256": "a hash of 256 random bits",
     "tenancy.accounts.password_hash": "Argon2id",
     "tenancy.links.password_hash": "Argon2id",
     "tenancy.data_keys.wrapped": "keys under the master key",

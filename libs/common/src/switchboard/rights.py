@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 from uuid import UUID
 
-from switchboard.bus import Call
 from switchboard.contracts.base import Actor
 from switchboard.errors import Forbidden, NotFound
+
+if TYPE_CHECKING:  # the bus reads the contracts, and these name roles
+    from switchboard.bus import Call
 
 
 class Right(enum.StrEnum):

@@ -18,6 +18,7 @@ from api_gateway.identity import endpoints as identity
 from api_gateway.keys import endpoints as keys
 from api_gateway.limits.middleware import RateLimits
 from api_gateway.live import endpoints as live
+from api_gateway.members import endpoints as members
 from api_gateway.resources import Resources
 from api_gateway.tenants import endpoints as tenants
 from api_gateway.webhooks import livekit
@@ -26,6 +27,7 @@ ROUTERS = (
     identity.router,
     tenants.router,
     keys.router,
+    members.router,
     documents.router,
     calls.router,
     live.router,

@@ -61,6 +61,10 @@ WITH_IDS = (
     ("DELETE", "/v1/documents/{document_id}"),
     ("DELETE", "/v1/keys/{key_id}"),
     ("DELETE", "/v1/me/sessions/{session_id}"),
+    ("PUT", "/v1/members/{user_id}"),
+    ("DELETE", "/v1/members/{user_id}"),
+    ("DELETE", "/v1/invitations/{invitation_id}"),
+    ("DELETE", "/v1/support-access/{access_id}"),
     ("GET", "/v1/live/events?call_id={call_id}"),
 )
 

@@ -42,6 +42,10 @@ from tenant_svc.identity.totp import Totp
 from tenant_svc.keys.handlers import serve_keys
 from tenant_svc.keys.service import Keys
 from tenant_svc.mail.outbox import MailOutbox
+from tenant_svc.members.handlers import serve_invitations, serve_members, serve_support
+from tenant_svc.members.invitations import Invitations
+from tenant_svc.members.service import Members
+from tenant_svc.members.support import Support
 from tenant_svc.numbers.handlers import serve_numbers
 from tenant_svc.numbers.service import Numbers
 from tenant_svc.operators.endpoints import operators_router
@@ -127,6 +131,9 @@ async def serve_people(service: Service[Settings], store: Store, bus: Bus) -> Ac
     await serve_own_account(bus, accounts, sessions)
     await serve_second_factor(bus, totp)
     await serve_own_tenants(bus, Memberships(store, tenants, sessions))
+    await serve_members(bus, Members(store))
+    await serve_invitations(bus, Invitations(store, mail, secrets.token_bytes, settings.console.url))
+    await serve_support(bus, Support(store))
     service.background("mail", mail.run())
     service.background("old sessions", sessions.sweep())
     return accounts

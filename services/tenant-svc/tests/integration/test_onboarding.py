@@ -9,7 +9,7 @@ from typing import Any
 import asyncpg
 import pytest
 from switchboard.bus.topology import TENANT_KEYS
-from switchboard.contracts import keys
+from switchboard.contracts import keys, members
 from switchboard.contracts import tenants as contract
 from switchboard.contracts.audit import LIST_AUDIT
 from switchboard.contracts.base import Actor, Contract, Empty, Page, Rpc, Service
@@ -19,6 +19,8 @@ from switchboard.contracts.snapshot import AgentConfiguration, TenantStatus
 from switchboard.db import Connection
 from switchboard.errors import Conflict, Forbidden, InvalidInput, NotFound, Unavailable
 from switchboard.outbox import Outbox, OutgoingMessage
+from switchboard.rights import Role
+from switchboard.sealed import Sealed
 from switchboard.subjects import parse_fact
 from tenant_svc.testing import HOURS, Clinic, TenantSvc, until
 
@@ -96,6 +98,15 @@ async def test_another_tenants_actor_finds_nothing(tenant_svc: TenantSvc) -> Non
         (contract.PAUSE, Empty()),
         (keys.NEW_KEY, keys.NewKey(name="x", scopes=("calls:read",))),
         (keys.LIST_KEYS, Empty()),
+        (members.LIST_MEMBERS, Empty()),
+        (members.SET_ROLE, members.SetRole(user_id=uuid.UUID(one.actor.id), role=Role.STAFF)),
+        (members.REMOVE_MEMBER, members.RemoveMember(user_id=uuid.UUID(one.actor.id))),
+        (members.INVITE, members.Invite(email=Sealed("a@b.example"), role=Role.STAFF)),
+        (members.LIST_INVITATIONS, Empty()),
+        (members.REVOKE_INVITATION, members.RevokeInvitation(invitation_id=uuid.uuid4())),
+        (members.LET_SUPPORT_IN, members.LetSupportIn(minutes=60, reason=Sealed("x"))),
+        (members.LIST_SUPPORT_ACCESS, Empty()),
+        (members.END_SUPPORT_ACCESS, members.EndSupportAccess(access_id=uuid.uuid4())),
         (keys.REVOKE_KEY, keys.RevokeKey(key_id=(await tenant_svc.new_key(one)).key.key_id)),
     ]
     of_nobody = {keys.AUTHENTICATE.contract()}

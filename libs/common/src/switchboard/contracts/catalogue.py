@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from switchboard.contracts import audit, calls, documents, identity, keys, tenants
+from switchboard.contracts import audit, calls, documents, identity, keys, members, tenants
 from switchboard.contracts.base import Actor, Command, Contract, Fact, Live, Rpc
 from switchboard.contracts.snapshot import TenantSnapshot
 
@@ -55,6 +55,16 @@ RPCS: tuple[Rpc[Any, Any], ...] = (
     identity.DISABLE_TOTP,
     identity.NEW_TENANT,
     identity.CHOOSE_TENANT,
+    members.ACCEPT_INVITATION,
+    members.LIST_MEMBERS,
+    members.SET_ROLE,
+    members.REMOVE_MEMBER,
+    members.INVITE,
+    members.LIST_INVITATIONS,
+    members.REVOKE_INVITATION,
+    members.LET_SUPPORT_IN,
+    members.LIST_SUPPORT_ACCESS,
+    members.END_SUPPORT_ACCESS,
     keys.AUTHENTICATE,
     keys.NEW_KEY,
     keys.LIST_KEYS,

@@ -37,6 +37,18 @@ async def _session_id(session_id: Annotated[str, Path(json_schema_extra={**_SCHE
     return parse_id(session_id, "session_id")
 
 
+async def _user_id(user_id: Annotated[str, Path(json_schema_extra={**_SCHEMA})]) -> UUID:
+    return parse_id(user_id, "user_id")
+
+
+async def _invitation_id(invitation_id: Annotated[str, Path(json_schema_extra={**_SCHEMA})]) -> UUID:
+    return parse_id(invitation_id, "invitation_id")
+
+
+async def _access_id(access_id: Annotated[str, Path(json_schema_extra={**_SCHEMA})]) -> UUID:
+    return parse_id(access_id, "access_id")
+
+
 async def _call_filter(
     call_id: Annotated[str | None, Query(description="only this call", json_schema_extra={**_SCHEMA})] = None,
 ) -> UUID | None:
@@ -46,6 +58,9 @@ async def _call_filter(
 # An endpoint takes these before its Caller: dependencies are solved in the order of the signature, and authenticating
 # is I/O.
 CallIdInPath = Annotated[UUID, Depends(_call_id)]
+UserIdInPath = Annotated[UUID, Depends(_user_id)]
+InvitationIdInPath = Annotated[UUID, Depends(_invitation_id)]
+AccessIdInPath = Annotated[UUID, Depends(_access_id)]
 SessionIdInPath = Annotated[UUID, Depends(_session_id)]
 KeyIdInPath = Annotated[UUID, Depends(_key_id)]
 DocumentIdInPath = Annotated[UUID, Depends(_document_id)]

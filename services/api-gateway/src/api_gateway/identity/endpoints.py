@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import re
 from enum import Enum
-from uuid import UUID
 
 from fastapi import APIRouter, Request, Response
 from switchboard.contracts.base import Empty
@@ -48,6 +46,7 @@ from api_gateway.access.cookies import (
     set_session,
 )
 from api_gateway.access.identifiers import SessionIdInPath
+from api_gateway.access.links import parse_link
 from api_gateway.identity.schemas import (
     ChooseForm,
     CodeForm,
@@ -71,7 +70,6 @@ router = APIRouter(prefix="/v1")
 _AUTH: list[str | Enum] = ["signing in"]
 _ME: list[str | Enum] = ["me"]
 
-_TOKEN = re.compile(r"([0-9a-f]{32})\.([0-9a-f]{64})")
 _NOT_A_LINK = (
     "that link can't be used: it is wrong, too old, was used, or belongs to another browser; ask for a new one"
 )
@@ -126,13 +124,13 @@ async def send_reset(request: Request, response: Response, visitor: Newcomer, fo
 @router.post("/auth/redeem", tags=_AUTH)
 async def redeem(request: Request, response: Response, visitor: Newcomer, form: RedeemForm) -> SignedInShape:
     """Use a link that came by mail, in the browser that asked for it."""
-    match = _TOKEN.fullmatch(form.token)
+    link = parse_link(form.token)
     browser = presented(request, BROWSER)
-    if match is None or browser is None:
+    if link is None or browser is None:
         raise NotAuthenticated(_NOT_A_LINK)
     body = RedeemLink(
-        link_id=UUID(match[1]),
-        secret_sha256=digest(match[2]),
+        link_id=link[0],
+        secret_sha256=link[1],
         browser_sha256=digest(browser),
         password=None if form.password is None else Sealed(form.password),
     )

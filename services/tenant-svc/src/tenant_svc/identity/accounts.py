@@ -10,7 +10,7 @@ from switchboard.clock import Clock
 from switchboard.contracts.base import Origin
 from switchboard.contracts.identity import ChangePassword, Me, SignedIn, SignIn, TenantOfMine
 from switchboard.db import Connection, Database
-from switchboard.errors import Forbidden, InvalidInput, NotAuthenticated, NotFound
+from switchboard.errors import Conflict, FieldProblem, InvalidInput, NotAuthenticated, NotFound
 from switchboard.ids import token
 from switchboard.sealed import Sealed
 
@@ -52,7 +52,7 @@ class Accounts:
         async with self._db.platform(isolation="repeatable_read", readonly=True) as conn:
             account = await account_of(conn, user)
             left = await conn.fetchval(sql.COUNT_CODES, user.account_id)
-            tenants = await conn.fetch(sql.SELECT_TENANTS, user.account_id)
+            tenants = await conn.fetch(sql.SELECT_TENANTS, user.account_id, self._clock.now())
         return Me.model_validate(
             {
                 "user_id": user.account_id,
@@ -74,10 +74,11 @@ class Accounts:
             raise InvalidInput("that password can't be used", fields=[problem])
         held = account["password_hash"]
         if held is not None and not await self._passwords.matches(held, body.current or ""):
-            raise Forbidden("the current password is not that one")
+            problem = FieldProblem("/current", "is not the current password", "send the one that you sign in with")
+            raise InvalidInput("the current password is not that one", fields=[problem])
         if held is None:
             # Nobody has ever known one: what shows whose account it is is its mailbox.
-            raise Forbidden("this account has no password yet: choose one by a link, POST /v1/auth/reset")
+            raise Conflict("this account has no password yet: choose one by a link, POST /v1/auth/reset")
         password_hash = await self._passwords.hash(body.password)
         async with self._db.platform() if tenant_id is None else self._db.tenant(tenant_id) as conn:
             signed_in, session_id = await self._sessions.replace(conn, user, and_others=True)
@@ -105,6 +106,15 @@ class Accounts:
         if account_id is None:
             raise NotFound
         _log.info("account enabled", account_id=token(account_id))
+        return UUID(str(account_id))
+
+    async def set_support(self, email: str, support: bool) -> UUID:
+        """Whether this person is of the platform's support, which goes where a tenant has let it in."""
+        async with self._db.platform() as conn:
+            account_id = await conn.fetchval(sql.SET_SUPPORT, email, support)
+        if account_id is None:
+            raise NotFound
+        _log.info("support staff changed", account_id=token(account_id), support=support)
         return UUID(str(account_id))
 
 

@@ -27,6 +27,11 @@ def signed_in(call: Call) -> SignedInUser:
     return SignedInUser(UUID(actor.id), actor.session_id, _origin(call))
 
 
+def nowhere(call: Call) -> Actor:
+    """The actor without what it is in the tenant of its session: that says nothing about another one."""
+    return call.actor.model_copy(update={"tenant_id": None, "roles": ()})
+
+
 def _origin(call: Call) -> Origin:
     return call.actor.origin or Origin()
 
@@ -98,10 +103,10 @@ async def serve_second_factor(bus: Bus, totp: Totp) -> None:
 
 async def serve_own_tenants(bus: Bus, memberships: Memberships) -> None:
     async def new_tenant(body: contract.NewTenant, call: Call) -> contract.TenantMade:
-        return await memberships.found(signed_in(call), body, call.actor)
+        return await memberships.found(signed_in(call), body, nowhere(call))
 
     async def choose(body: contract.ChooseTenant, call: Call) -> contract.SignedIn:
-        return await memberships.choose(signed_in(call), body.tenant_id)
+        return await memberships.choose(signed_in(call), body.tenant_id, nowhere(call))
 
     await bus.serve(contract.NEW_TENANT, new_tenant)
     await bus.serve(contract.CHOOSE_TENANT, choose)

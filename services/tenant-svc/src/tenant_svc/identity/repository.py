@@ -4,7 +4,7 @@ from __future__ import annotations
 
 _TENANT = "NULLIF(current_setting('app.tenant_id', true), '')::uuid"
 
-_ACCOUNT = "SELECT id, email, password_hash, totp_secret_sealed, totp_confirmed_at, totp_step, disabled_at"
+_ACCOUNT = "SELECT id, email, password_hash, totp_secret_sealed, totp_confirmed_at, totp_step, disabled_at, support"
 SELECT_BY_EMAIL = f"{_ACCOUNT} FROM tenancy.accounts WHERE lower(email) = lower($1)"
 SELECT_ACCOUNT = f"{_ACCOUNT} FROM tenancy.accounts WHERE id = $1 AND disabled_at IS NULL"
 LOCK_ACCOUNT = f"{_ACCOUNT} FROM tenancy.accounts WHERE id = $1 AND disabled_at IS NULL FOR UPDATE"
@@ -13,6 +13,7 @@ INSERT INTO tenancy.accounts (id, email, password_hash, created_at) VALUES ($1, 
 ON CONFLICT (lower(email)) DO NOTHING
 """
 UPDATE_HASH = "UPDATE tenancy.accounts SET password_hash = $2 WHERE id = $1"
+SET_SUPPORT = "UPDATE tenancy.accounts SET support = $2 WHERE lower(email) = lower($1) RETURNING id"
 SET_DISABLED = "UPDATE tenancy.accounts SET disabled_at = $2 WHERE lower(email) = lower($1) RETURNING id"
 
 SET_TOTP = """
@@ -55,7 +56,7 @@ VALUES ($1, $2, $3, $4, $5, $5, $6, $7, $8)
 """
 # By the narrow look-up: the tenant is not known before.
 SELECT_SESSION = """
-SELECT id, account_id, stage, last_seen_at, expires_at, tenant_id, role FROM tenancy.session($1)
+SELECT id, account_id, stage, last_seen_at, expires_at, tenant_id, role FROM tenancy.session($1, $2)
 """
 SELECT_OPEN_SESSION = """
 SELECT id, expires_at FROM tenancy.sessions
@@ -81,7 +82,7 @@ PRUNE_SESSIONS = "DELETE FROM tenancy.sessions WHERE expires_at < $1 OR ended_at
 INSERT_SESSION_TENANT = f"""
 INSERT INTO tenancy.session_tenants (tenant_id, session_id, chosen_at) VALUES ({_TENANT}, $1, $2)
 """
-SELECT_TENANTS = "SELECT tenant_id, name, role FROM tenancy.tenants_of($1)"
+SELECT_TENANTS = "SELECT tenant_id, name, role FROM tenancy.tenants_of($1, $2)"
 SELECT_ROLE = "SELECT role FROM tenancy.members WHERE account_id = $1"
 INSERT_MEMBER = f"""
 INSERT INTO tenancy.members (tenant_id, account_id, role, created_at) VALUES ({_TENANT}, $1, $2, $3)

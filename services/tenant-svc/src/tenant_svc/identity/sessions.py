@@ -71,9 +71,9 @@ class Sessions:
     async def authenticate(self, token_sha256: str) -> Actor:
         """Whom a presented token stands for. :class:`NotAuthenticated` for one that is unknown, over or ended, of a
         disabled account, or still waits for its second factor."""
-        async with self._db.platform(readonly=True) as conn:
-            row = await conn.fetchrow(sql.SELECT_SESSION, bytes.fromhex(token_sha256))
         now = self._clock.now()
+        async with self._db.platform(readonly=True) as conn:
+            row = await conn.fetchrow(sql.SELECT_SESSION, bytes.fromhex(token_sha256), now)
         if row is None or row["expires_at"] <= now or row["last_seen_at"] + IDLE <= now:
             raise NotAuthenticated("you are not signed in, or not any more; sign in")
         if row["stage"] != "full":

@@ -37,3 +37,10 @@ def no_account(to: str, console: str) -> Mail:
     """In the place of :func:`sign_in` and :func:`reset`."""
     head = "Somebody, probably you, wanted to sign in to Switchboard with this address. No open account has it."
     return _mail(to, "There is no account with this address", f"{head} You can open one:", console, _IGNORE)
+
+
+def invitation(to: str, tenant: str, link: str) -> Mail:
+    head = f"You are invited to {tenant} on Switchboard. Sign in or up with this address, then open this link:"
+    return _mail(
+        to, f"Invitation to {tenant}", head, link, "It works for seven days. If it says nothing to you, do nothing."
+    )

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 DEFINERS: tuple[str, ...] = (
     "tenancy.api_key(uuid)",
-    "tenancy.session(bytea)",
-    "tenancy.tenants_of(uuid)",
+    "tenancy.session(bytea, timestamp with time zone)",
+    "tenancy.tenants_of(uuid, timestamp with time zone)",
+    "tenancy.invitation(uuid)",
     "tenancy.number_taken(text, text, text)",
     "tenancy.published_snapshots(uuid, integer)",
     "tenancy.wrapped_keys(uuid, integer)",

@@ -31,4 +31,14 @@ def people_router(accounts: Accounts, secret: SecretStr) -> Router:
         """They may sign in again."""
         return {"user_id": token(await accounts.enable(data.email))}
 
-    return Router("/ops/people", route_handlers=[disable, enable], guards=[BearerGuard(secret)])
+    @post("/support", status_code=200)
+    async def support(data: Address) -> dict[str, Any]:
+        """Somebody of the platform's support: goes, with a second factor, where a tenant has let support in."""
+        return {"user_id": token(await accounts.set_support(data.email, True))}
+
+    @post("/no-support", status_code=200)
+    async def no_support(data: Address) -> dict[str, Any]:
+        """Not any more, at their next request."""
+        return {"user_id": token(await accounts.set_support(data.email, False))}
+
+    return Router("/ops/people", route_handlers=[disable, enable, support, no_support], guards=[BearerGuard(secret)])
