@@ -101,6 +101,12 @@ ROWS: tuple[Row, ...] = (
         {"ENUMERATION_PAIRS": "500"},
     ),
     Row(
+        "access",
+        "every public operation, asked by everybody who might; drawn requests, with another clinic's ids too, show nothing",
+        ("tests/integration/test_access_matrix.py", "tests/integration/test_drawn_requests.py"),
+        {"DRAWN_REQUESTS": "50"},
+    ),
+    Row(
         "planted",
         "the search for planted things finds them in every place and form",
         ("dev/fleet/tests/test_planted.py",),
