@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from uuid import UUID
 
+import asyncpg
 import pytest
 from switchboard.contracts import identity, members, tenants
 from switchboard.contracts.base import Actor, Contract, Empty, Rpc
@@ -192,6 +194,28 @@ async def test_a_new_password_keeps_this_session_in_its_tenant_and_ends_the_othe
             await tenant_svc.who(ended)
     with pytest.raises(NotAuthenticated):
         await signed_in(tenant_svc)
+
+
+async def test_no_session_outlives_the_password_that_opened_it(tenant_svc: TenantSvc) -> None:
+    """However signing in and changing the password fall together."""
+    account_id = await registered(tenant_svc)
+    other = HASHER.hash("a new sentence of mine")
+    conn = await asyncpg.connect(tenant_svc.database.admin_dsn)
+    change = conn.transaction()
+    await change.start()
+    await conn.execute("SELECT 1 FROM tenancy.accounts WHERE id = $1 FOR UPDATE", account_id)
+    signing_in = asyncio.create_task(signed_in(tenant_svc))
+    while not await tenant_svc.rows(
+        "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    ):
+        assert not signing_in.done()
+    await conn.execute("UPDATE tenancy.sessions SET ended_at = now()")
+    await conn.execute("UPDATE tenancy.accounts SET password_hash = $2 WHERE id = $1", account_id, other)
+    await change.commit()
+    await conn.close()
+    with pytest.raises(NotAuthenticated):
+        await signing_in
+    assert await tenant_svc.rows("SELECT 1 FROM tenancy.sessions WHERE ended_at IS NULL") == []
 
 
 async def test_there_is_an_end_to_the_tenants_of_one_person(tenant_svc: TenantSvc) -> None:

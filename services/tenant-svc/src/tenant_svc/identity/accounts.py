@@ -42,9 +42,13 @@ class Accounts:
         assert account is not None
         renewed = await self._passwords.hash(body.password) if outdated(account["password_hash"]) else None
         async with self._db.platform() as conn:
+            # Whoever changes the password meanwhile ends all sessions: this one begins before that, or not at all.
+            locked = await conn.fetchrow(sql.LOCK_ACCOUNT, account["id"])
+            if locked is None or locked["password_hash"] != account["password_hash"]:
+                raise NotAuthenticated(WRONG)
             if renewed is not None:
                 await conn.execute(sql.UPDATE_HASH, account["id"], renewed)
-            needs_code = account["totp_confirmed_at"] is not None
+            needs_code = locked["totp_confirmed_at"] is not None
             signed_in, _ = await self._sessions.open(conn, account["id"], origin, second_factor=needs_code)
         return signed_in
 
@@ -81,6 +85,7 @@ class Accounts:
             raise Conflict("this account has no password yet: choose one by a link, POST /v1/auth/reset")
         password_hash = await self._passwords.hash(body.password)
         async with self._db.platform() if tenant_id is None else self._db.tenant(tenant_id) as conn:
+            await conn.fetchrow(sql.LOCK_ACCOUNT, user.account_id)
             signed_in, session_id = await self._sessions.replace(conn, user, and_others=True)
             if tenant_id is not None:
                 await conn.execute(sql.INSERT_SESSION_TENANT, session_id, self._clock.now())

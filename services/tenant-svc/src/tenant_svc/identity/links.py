@@ -130,6 +130,7 @@ class Links:
             if link["purpose"] == "reset":
                 # Raising undoes the use of the link.
                 _check_new(body, account["email"])
+                await conn.fetchrow(sql.LOCK_ACCOUNT, account["id"])
                 await conn.execute(sql.UPDATE_HASH, account["id"], password_hash)
                 await self._sessions.end_all(conn, account["id"])
                 _log.info("password reset", account_id=token(account["id"]))
