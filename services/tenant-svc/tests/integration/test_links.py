@@ -179,6 +179,20 @@ async def test_a_second_link_to_sign_up_changes_nobodys_password(tenant_svc: Ten
     assert [found for found in late.links if "#" in found] == []
 
 
+async def test_a_link_that_opens_nothing_opens_nothing(tenant_svc: TenantSvc, mailbox: Mailbox) -> None:
+    """Its secret was told to nobody; who knew it all the same would have the account."""
+    await signed_up(tenant_svc, mailbox)
+    await tenant_svc.ask_as(identity.WANT_LINK, wanted("sign_up", EMAIL, "another password altogether"))
+    link_id, secret = UUID(int=11), "0" * 64
+    await tenant_svc.rows(
+        "UPDATE tenancy.links SET id = $1, secret_sha256 = sha256($2) WHERE purpose = 'nothing'",
+        link_id,
+        secret.encode(),
+    )
+    with pytest.raises(NotAuthenticated):
+        await tenant_svc.ask_as(identity.REDEEM_LINK, redeeming(f"{link_id.hex}.{secret}"))
+
+
 async def test_nobody_fills_somebodys_mailbox(tenant_svc: TenantSvc, mailbox: Mailbox) -> None:
     for _ in range(8):
         await tenant_svc.ask_as(identity.WANT_LINK, wanted("sign_in"))
