@@ -19,7 +19,7 @@ from switchboard.errors import Conflict, InvalidInput, NotAuthenticated
 from switchboard.keyring import Keyring
 from switchboard.sealed import Sealed, SealError
 from tenant_svc.identity.passwords import HASHER
-from tenant_svc.identity.totp import MOST_ATTEMPTS, RECOVERY_CODES, SECRET, STEP_S, reseal_secrets
+from tenant_svc.identity.totp import MOST_ATTEMPTS, MOST_GUESSES, RECOVERY_CODES, SECRET, STEP_S, reseal_secrets
 from tenant_svc.testing import TenantSvc, sha256
 
 pytestmark = pytest.mark.integration
@@ -151,6 +151,20 @@ async def test_guessing_has_an_end(tenant_svc: TenantSvc, phone: Phone) -> None:
     assert {type(result) for result in await asyncio.gather(*guesses, return_exceptions=True)} == {NotAuthenticated}
     with pytest.raises(NotAuthenticated):
         await phone.finish(half, phone.code())
+    await tenant_svc.who(await phone.finish(await phone.sign_in(), phone.code()))
+
+
+async def test_signing_in_again_and_again_does_not_help_guessing(tenant_svc: TenantSvc, phone: Phone) -> None:
+    wrong = "000000" if phone.code() != "000000" else "000001"
+    for _ in range(MOST_GUESSES // MOST_ATTEMPTS):
+        half = await phone.sign_in()
+        for _ in range(MOST_ATTEMPTS):
+            with pytest.raises(NotAuthenticated):
+                await phone.finish(half, wrong)
+    for code in (phone.code(), phone.codes[0]):
+        with pytest.raises(NotAuthenticated):
+            await phone.finish(await phone.sign_in(), code)
+    await tenant_svc.rows("UPDATE tenancy.sessions SET created_at = created_at - interval '15 minutes'")
     await tenant_svc.who(await phone.finish(await phone.sign_in(), phone.code()))
 
 

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 from uuid import UUID
 
 import asyncpg
 import pytest
+from switchboard.clock import SystemClock
 from switchboard.contracts import identity, members, tenants
 from switchboard.contracts.base import Actor, Contract, Empty, Rpc
 from switchboard.contracts.catalogue import RPCS
+from switchboard.db import Database
 from switchboard.errors import Conflict, Forbidden, InvalidInput, NotAuthenticated, NotFound
+from switchboard.ids import Ids
 from switchboard.sealed import Sealed
 from tenant_svc.identity.passwords import HASHER
+from tenant_svc.identity.sessions import Sessions
 from tenant_svc.identity.tenants import MOST
 from tenant_svc.testing import TenantSvc, sha256
 
@@ -216,6 +221,26 @@ async def test_no_session_outlives_the_password_that_opened_it(tenant_svc: Tenan
     with pytest.raises(NotAuthenticated):
         await signing_in
     assert await tenant_svc.rows("SELECT 1 FROM tenancy.sessions WHERE ended_at IS NULL") == []
+
+
+async def test_what_has_been_over_for_long_is_forgotten(tenant_svc: TenantSvc, db: Database) -> None:
+    """Sessions with the tenant that they were in, and links; what is in force stays."""
+    await registered(tenant_svc)
+    actor = await tenant_svc.who(await signed_in(tenant_svc))
+    tenant_id = await founded(tenant_svc, actor, "Norte")
+    ended, kept = await chosen(tenant_svc, actor, tenant_id), await signed_in(tenant_svc)
+    gone = await tenant_svc.who(ended)
+    assert gone.session_id is not None
+    await tenant_svc.ask_as(identity.END_SESSION, identity.EndSession(session_id=gone.session_id), gone)
+    here = await tenant_svc.who(await chosen(tenant_svc, await tenant_svc.who(kept), tenant_id))
+    await tenant_svc.rows("UPDATE tenancy.sessions SET ended_at = ended_at - interval '30 days 1 minute'")
+    sessions = Sessions(db, Ids(SystemClock()), SystemClock(), secrets.token_bytes)
+
+    await sessions.prune()
+
+    assert [row["id"] for row in await tenant_svc.rows("SELECT id FROM tenancy.sessions")] == [here.session_id]
+    held = await tenant_svc.rows("SELECT session_id FROM tenancy.session_tenants")
+    assert [row["session_id"] for row in held] == [here.session_id]
 
 
 async def test_there_is_an_end_to_the_tenants_of_one_person(tenant_svc: TenantSvc) -> None:

@@ -68,6 +68,10 @@ UPDATE tenancy.sessions SET attempts = attempts + 1
 WHERE token_sha256 = $1 AND stage = 'second_factor' AND ended_at IS NULL AND expires_at > $2 AND attempts < $3
 RETURNING id, account_id
 """
+SUM_ATTEMPTS = """
+SELECT COALESCE(sum(attempts), 0) FROM tenancy.sessions
+WHERE account_id = $1 AND stage = 'second_factor' AND created_at > $2
+"""
 TOUCH_SESSION = "UPDATE tenancy.sessions SET last_seen_at = $2 WHERE id = $1"
 SELECT_SESSIONS = """
 SELECT id AS session_id, created_at, last_seen_at, expires_at, ip, user_agent FROM tenancy.sessions

@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import hmac
 from collections.abc import Callable
+from datetime import timedelta
+from uuid import UUID
 
 import pyotp
 import structlog
@@ -35,6 +37,9 @@ STEP_S = 30
 AROUND = 1
 """Steps before and after the current one that are taken: clocks of phones go wrong."""
 MOST_ATTEMPTS = 5
+MOST_GUESSES = 20
+GUESSES_WITHIN = timedelta(minutes=15)
+"""Beyond so many codes of one account, right or wrong, none is taken: about one chance in 15,000 for who has the password."""
 RECOVERY_CODES = 10
 
 _WRONG = "that code is wrong, was used, or too many wrong ones were sent; sign in again for another try"
@@ -51,11 +56,12 @@ class Totp:
         self._entropy = entropy
 
     async def finish_signing_in(self, body: SecondFactor, origin: Origin) -> SignedIn:
-        """A full session in the place of one that waits for its code; after :data:`MOST_ATTEMPTS` wrong ones never."""
+        """A full session in the place of one that waits for its code; after :data:`MOST_ATTEMPTS` wrong ones never, and for a
+        while for no session of an account for which :data:`MOST_GUESSES` were tried."""
         presented = bytes.fromhex(body.token_sha256)
         async with self._db.platform() as conn:
             waiting = await conn.fetchrow(sql.COUNT_ATTEMPT, presented, self._clock.now(), MOST_ATTEMPTS)
-        if waiting is None:
+        if waiting is None or await self._guessed(waiting["account_id"]):
             raise NotAuthenticated(_WRONG)
         async with self._db.platform() as conn:
             account = await conn.fetchrow(sql.LOCK_ACCOUNT, waiting["account_id"])
@@ -65,6 +71,15 @@ class Totp:
                 raise NotAuthenticated(_WRONG)  # a code that was sent twice at once: one session comes of it
             signed_in, _ = await self._sessions.open(conn, account["id"], origin)
         return signed_in
+
+    async def _guessed(self, account_id: UUID) -> bool:
+        """Whether too many codes were tried for this account, by however many sign-ins: somebody has its password."""
+        since = self._clock.now() - GUESSES_WITHIN
+        async with self._db.platform(readonly=True) as conn:
+            tried = int(await conn.fetchval(sql.SUM_ATTEMPTS, account_id, since))
+        if tried > MOST_GUESSES:
+            _log.warning("second factor is being guessed", account_id=token(account_id), tried=tried)
+        return tried > MOST_GUESSES
 
     async def begin(self, user: SignedInUser) -> TotpBegun:
         """A fresh secret, in force once it is confirmed. :class:`Conflict` while another one is in force."""
