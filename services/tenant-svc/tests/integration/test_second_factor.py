@@ -192,6 +192,17 @@ async def test_it_takes_a_code_to_take_it_away(tenant_svc: TenantSvc, phone: Pho
     assert await tenant_svc.rows("SELECT 1 FROM tenancy.recovery_codes") == []
 
 
+async def test_an_open_session_does_not_guess_it_away(tenant_svc: TenantSvc, phone: Phone) -> None:
+    for _ in range(MOST_ATTEMPTS):
+        with pytest.raises(InvalidInput):
+            await tenant_svc.ask_as(identity.DISABLE_TOTP, identity.Code(code=Sealed("nonsense")), phone.actor)
+    with pytest.raises(NotAuthenticated, match="too many"):
+        await tenant_svc.ask_as(identity.DISABLE_TOTP, identity.Code(code=Sealed(phone.code())), phone.actor)
+    again = await tenant_svc.who(await phone.finish(await phone.sign_in(), phone.code()))
+    await phone.forget_use()
+    await tenant_svc.ask_as(identity.DISABLE_TOTP, identity.Code(code=Sealed(phone.code())), again)
+
+
 async def test_the_secret_is_sealed_for_its_row_and_follows_the_master_key(
     tenant_svc: TenantSvc, phone: Phone, own_bus: Bus, bus_server: BusServer
 ) -> None:

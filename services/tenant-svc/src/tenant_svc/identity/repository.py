@@ -68,6 +68,10 @@ UPDATE tenancy.sessions SET attempts = attempts + 1
 WHERE token_sha256 = $1 AND stage = 'second_factor' AND ended_at IS NULL AND expires_at > $2 AND attempts < $3
 RETURNING id, account_id
 """
+COUNT_OWN_ATTEMPT = """
+UPDATE tenancy.sessions SET attempts = attempts + 1
+WHERE id = $1 AND account_id = $2 AND stage = 'full' AND ended_at IS NULL AND attempts < $3 RETURNING true
+"""
 SUM_ATTEMPTS = """
 SELECT COALESCE(sum(attempts), 0) FROM tenancy.sessions
 WHERE account_id = $1 AND stage = 'second_factor' AND created_at > $2

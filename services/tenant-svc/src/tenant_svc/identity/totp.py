@@ -110,7 +110,12 @@ class Totp:
         return RecoveryCodes(codes=tuple(Sealed(code) for code in codes))
 
     async def disable(self, user: SignedInUser, body: Code) -> None:
-        """With a code: who has somebody's open session can't take their second factor away."""
+        """With a code, of which a session may try :data:`MOST_ATTEMPTS`: who has somebody's open session can't take their
+        second factor away."""
+        async with self._db.platform() as conn:
+            own = (user.session_id, user.account_id, MOST_ATTEMPTS)
+            if not await conn.fetchval(sql.COUNT_OWN_ATTEMPT, *own):
+                raise NotAuthenticated("too many codes were tried; sign in again for another try")
         async with self._db.platform() as conn:
             account = await _locked(conn, user)
             if account["totp_confirmed_at"] is None:
