@@ -64,6 +64,8 @@ def guest(town: Town) -> dict[str, Any]:
 
 TENANTS: dict[str, Row] = {
     "GET /v1/tenant": Row("settings:read", LOOKING),
+    "GET /v1/agent": Row("settings:read", LOOKING),
+    "GET /v1/holidays": Row("settings:read", LOOKING),
     "GET /v1/trunks": Row("settings:read", LOOKING),
     "GET /v1/providers": Row("settings:read", LOOKING),
     "POST /v1/numbers/preview": Row("settings:read", LOOKING, {"number": "+34911000001"}),

@@ -11,6 +11,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import asyncpg
+from api_gateway.access.cookies import SESSION
 from switchboard.http import HttpClient, HttpResponse
 
 from fleet.api import SwitchboardApi
@@ -100,7 +101,7 @@ class Town:
         await self.conn.execute(INSERT_SESSION, session_id, hashlib.sha256(token.encode()).digest(), account_id)
         if tenant_id is not None:
             await self.conn.execute(INSERT_SESSION_TENANT, tenant_id, session_id)
-        return session_id, {"cookie": f"__Host-session={token}", "sec-fetch-site": "same-origin"}
+        return session_id, {"cookie": f"{SESSION}={token}", "sec-fetch-site": "same-origin"}
 
     async def headers(self, actor: str, scope: str) -> Headers:
         """What `actor` sends; keys are made with `scope`."""
@@ -201,6 +202,7 @@ async def _clinic(stack: Together, mailbox: Mailbox, mark: str, number: str) -> 
         await api.add_location(f"{mark} centre", hours=[(day, "09:00", "18:00") for day in WEEK], notes=mark)
         await api.add_number(number)
         await api.set_agent(greeting=f"{mark} speaking")
+        await api.set_holidays([{"day": "2026-12-25", "name": f"{mark} day"}])
         await api.add_trunk(
             f"{mark} SBC", ["192.0.2.1" if mark == CANARY else "192.0.2.2"], [f"+3491300000{number[-1]}"]
         )

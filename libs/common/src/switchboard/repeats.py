@@ -61,6 +61,35 @@ class Keys(Protocol):
     async def cipher(self, tenant_id: UUID | None) -> Cipher: ...
 
 
+@dataclass(frozen=True, slots=True)
+class Named:
+    """A request with a key. ``key`` is a digest of it and of whose it is; ``request``: of all that is asked for."""
+
+    key: bytes
+    request: bytes
+
+    @classmethod
+    def of(cls, actor: Actor) -> Named | None:
+        """``None`` without a key."""
+        terms = actor.terms
+        if terms is None or terms.key is None:
+            return None
+        key = hashlib.sha256(f"{actor.kind}|{actor.id}|{terms.key}".encode()).digest()
+        return cls(key, bytes.fromhex(terms.request))
+
+    async def begin(self, conn: Connection, where: str) -> None:
+        """Until the end of the transaction nobody else is at this request. :class:`InFlight` when somebody is."""
+        if not await conn.fetchval(LOCK, f"{where}|{self.key.hex()}"):
+            raise InFlight("a request with that idempotency key is being worked on; try again when it is done")
+
+    def check_same(self, request: bytes) -> None:
+        """:class:`InvalidInput` unless ``request``, which had the key before, is this one."""
+        if request != self.request:
+            fix = "send a key that was not used before, or the same request again"
+            problem = FieldProblem("", "the header idempotency-key names another request", fix)
+            raise InvalidInput("that idempotency key was used for another request", fields=[problem])
+
+
 @dataclass
 class Attempt:
     """One request's transaction, as far as repetition goes. Without a key it keeps nothing."""
@@ -68,8 +97,7 @@ class Attempt:
     _repeats: Repeats
     _conn: Connection
     _cipher: Cipher | None = None
-    _key: bytes = b""
-    _request: bytes = b""
+    _named: Named = Named(b"", b"")
     _answer: bytes | None = None
     settled: bool = field(default=True)
     """False while an answer is owed: found, or kept."""
@@ -86,13 +114,13 @@ class Attempt:
         """``reply``, for whoever asks again."""
         if self._cipher is not None:
             sealed = self._cipher.seal(encode(reply, self._cipher, self._purpose), self._purpose)
-            await self._repeats._keep(self._conn, self._key, self._request, sealed)
+            await self._repeats._keep(self._conn, self._named, sealed)
         self.settled = True
         return reply
 
     @property
     def _purpose(self) -> str:
-        return f"repeat|{self._key.hex()}"
+        return f"repeat|{self._named.key.hex()}"
 
 
 class Repeats:
@@ -108,24 +136,20 @@ class Repeats:
 
         :class:`InFlight` while the first one is at work, :class:`InvalidInput` for another request under its key.
         """
-        terms = actor.terms
-        if terms is None or terms.key is None:
+        named = Named.of(actor)
+        if named is None:
             return Attempt(self, conn)
-        key = hashlib.sha256(f"{actor.kind}|{actor.id}|{terms.key}".encode()).digest()
-        if not await conn.fetchval(LOCK, f"{self._schema}.repeats|{tenant_id.hex}|{key.hex()}"):
-            raise InFlight("a request with that idempotency key is being worked on; try again when it is done")
-        request = bytes.fromhex(terms.request)
-        found = await conn.fetchrow(SELECT_ANSWER.format(schema=self._schema), key, self._clock.now() - KEEP)
-        if found is not None and bytes(found["request"]) != request:
-            fix = "send a key that was not used before, or the same request again"
-            problem = FieldProblem("", "the header idempotency-key names another request", fix)
-            raise InvalidInput("that idempotency key was used for another request", fields=[problem])
+        await named.begin(conn, f"{self._schema}.repeats|{tenant_id.hex}")
+        found = await conn.fetchrow(SELECT_ANSWER.format(schema=self._schema), named.key, self._clock.now() - KEEP)
+        if found is not None:
+            named.check_same(bytes(found["request"]))
         cipher = await self._keys.cipher(tenant_id)
         answer = None if found is None else bytes(found["answer"])
-        return Attempt(self, conn, cipher, key, request, answer, settled=False)
+        return Attempt(self, conn, cipher, named, answer, settled=False)
 
-    async def _keep(self, conn: Connection, key: bytes, request: bytes, answer: bytes) -> None:
-        await conn.execute(KEEP_ANSWER.format(schema=self._schema), key, request, answer, self._clock.now())
+    async def _keep(self, conn: Connection, named: Named, answer: bytes) -> None:
+        now = self._clock.now()
+        await conn.execute(KEEP_ANSWER.format(schema=self._schema), named.key, named.request, answer, now)
 
     async def sweep(self, db: Database, every_s: float = SWEEP_S) -> None:
         """Forgets what is older than :data:`KEEP`, for ever; runs as long as its process."""

@@ -6,15 +6,19 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from api_gateway.access.cookies import SESSION
 from api_gateway.testing import Peers, RunningGateway, Tenant, problem
-from switchboard.contracts import calls, tenants
+from switchboard.clock import SystemClock
+from switchboard.contracts import calls, identity, keys, members, tenants
 from switchboard.contracts.audit import LIST_AUDIT, AuditList
-from switchboard.contracts.base import Rpc, Terms
+from switchboard.contracts.base import Actor, Empty, Rpc, Terms
 from switchboard.contracts.documents import LIST_DOCUMENTS, DocumentList
 from switchboard.contracts.snapshot import AgentConfiguration, Location, TenantStatus
 from switchboard.contracts.tenants import TenantView
 from switchboard.errors import InFlight, InvalidInput, PreconditionFailed
 from switchboard.etags import etag
+from switchboard.rights import Role
+from switchboard.sealed import Sealed
 
 pytestmark = pytest.mark.integration
 
@@ -172,3 +176,44 @@ async def test_cursors_are_opaque_and_bound_to_list_and_tenant(
         refused = await gateway.http.get(f"{path}?cursor={cursors[path]}", headers=other.headers)
         assert problem(refused, 422)["errors"][0]["pointer"] == "/cursor"
         assert peers.asked_for(spec) == []
+
+
+async def test_what_people_create_may_be_made_again(gateway: RunningGateway, peers: Peers, tenant: Tenant) -> None:
+    """In a tenant, and where there is none yet."""
+    person = Actor(kind="user", id=uuid4().hex, tenant_id=tenant.id, roles=("owner",), session_id=uuid4())
+    peers.answer(identity.AUTHENTICATE_SESSION, person)
+    headers = {"cookie": f"{SESSION}={'5e' * 32}", "sec-fetch-site": "same-origin", "idempotency-key": "k"}
+    forms: dict[str, tuple[Rpc[Any, Any], dict[str, Any]]] = {
+        "/v1/keys": (keys.NEW_KEY, {"name": "Booking", "scopes": ["calls:read"]}),
+        "/v1/invitations": (members.INVITE, {"email": "a@b.example", "role": "staff"}),
+        "/v1/support-access": (members.LET_SUPPORT_IN, {"minutes": 60, "reason": "x"}),
+        "/v1/tenants": (identity.NEW_TENANT, {"name": "Sol", "time_zone": "UTC"}),
+    }
+    for path, (spec, form) in forms.items():
+        peers.answer(spec, InFlight())
+        problem(await gateway.http.post(path, json=form, headers=headers), 409)
+        [asked], [sent] = peers.asked_for(spec), terms(peers, spec)
+        assert sent is not None
+        assert sent.key == "k"
+        assert asked.call.tenant_id == (None if path == "/v1/tenants" else tenant.id)
+
+
+async def test_a_members_role_has_a_version(gateway: RunningGateway, peers: Peers, tenant: Tenant) -> None:
+    now = SystemClock().now()
+    user_id = uuid4()
+
+    def member(role: Role) -> members.MemberView:
+        return members.MemberView(
+            user_id=user_id, email=Sealed("a@b.example"), role=role, second_factor=False, since=now
+        )
+
+    peers.answer(members.LIST_MEMBERS, members.MemberList(members=(member(Role.STAFF),)))
+    peers.answer(members.SET_ROLE, member(Role.ADMIN))
+    peers.answer(members.REMOVE_MEMBER, Empty())
+    [listed] = (await gateway.http.get("/v1/members", headers=tenant.headers)).json()["members"]
+    headers = tenant.headers | {"if-match": listed["etag"]}
+    changed = await gateway.http.put(f"/v1/members/{user_id}", json={"role": "admin"}, headers=headers)
+    assert changed.headers["etag"] == changed.json()["etag"] != listed["etag"]
+    assert (await gateway.http.delete(f"/v1/members/{user_id}", headers=headers)).status_code == 204
+    expected = Terms(if_match=(etag(members.SetRole(user_id=user_id, role=Role.STAFF)),))
+    assert [*terms(peers, members.SET_ROLE), *terms(peers, members.REMOVE_MEMBER)] == [expected, expected]

@@ -15,7 +15,17 @@ from fastapi.routing import APIRoute
 pytestmark = pytest.mark.unit
 
 CREATES_NOTHING = {
-    "POST /v1/signup": "anybody may send it, so its answer, with a key in it, is kept for nobody",
+    "POST /v1/auth/sign-up": "sends a mail; its answer is the same for everybody",
+    "POST /v1/auth/link": "as sign-up",
+    "POST /v1/auth/reset": "as sign-up",
+    "POST /v1/auth/redeem": "a link works once; its answer is a session's cookie, which is kept for nobody",
+    "POST /v1/auth/sign-in": "every attempt counts; a session's cookie is kept for nobody",
+    "POST /v1/auth/second-factor": "a code works once; a session's cookie is kept for nobody",
+    "POST /v1/me/tenant": "the session that asked is over then, and its cookie was replaced",
+    "POST /v1/me/second-factor": "a secret that counts for nothing yet; the newest one is confirmed",
+    "POST /v1/me/second-factor/confirm": "a code works once",
+    "POST /v1/me/second-factor/disable": "a code works once",
+    "POST /v1/me/invitations": "an invitation is accepted once",
     "POST /v1/search": "reads",
     "POST /v1/numbers/preview": "reads",
     "POST /v1/calls/{call_id}/end": "a call is over once; ending it again changes nothing",
@@ -24,7 +34,13 @@ CREATES_NOTHING = {
 """POSTs that take no ``Idempotency-Key``, and why."""
 
 NOT_EDITED = {
-    "DELETE /v1/documents/{document_id}": "a document's content never changes: there is one version to delete"
+    "DELETE /v1/documents/{document_id}": "a document's content never changes: there is one version to delete",
+    "DELETE /v1/keys/{key_id}": "a key never changes, and is revoked once",
+    "DELETE /v1/invitations/{invitation_id}": "an invitation never changes, and is taken back once",
+    "DELETE /v1/support-access/{access_id}": "never changes, and ends once",
+    "DELETE /v1/me/session": "is over, whatever it was",
+    "DELETE /v1/me/sessions/{session_id}": "is over, whatever it was",
+    "PUT /v1/me/password": "takes the current one",
 }
 """PUT, PATCH and DELETE without ``If-Match``, and why."""
 
@@ -34,6 +50,12 @@ LISTS_WITHOUT_PAGES = {
     "GET /v1/holidays": "a hundred at the most, edited as a whole",
     "GET /v1/tenant": "the draft, edited as a whole",
     "GET /v1/calls/{call_id}": "one call",
+    "GET /v1/me": "of one person: twenty tenants at the most",
+    "GET /v1/me/sessions": "the newest hundred",
+    "GET /v1/keys": "a hundred at the most",
+    "GET /v1/members": "five hundred at the most, each in a line",
+    "GET /v1/invitations": "a hundred at the most",
+    "GET /v1/support-access": "the newest hundred; each coming in is in the audit",
 }
 
 

@@ -86,10 +86,8 @@ async def compose(service: Service[Settings]) -> ASGIApp | None:
     reconcilers = await _reconcilers(service, db, bus)
 
     accounts = await serve_people(service, store, bus)
-    await serve_editing(bus, Editing(store, settings.providers.kinds))
+    await serve_settings(settings, store, bus)
     await serve_publishing(bus, publishing)
-    await serve_numbers(bus, Numbers(store))
-    await serve_trunks(bus, Trunks(store, bus.keyring, settings.platform.carriers))
     await serve_audit(bus, Lines(db))
     bus.consume(
         {
@@ -114,6 +112,13 @@ async def compose(service: Service[Settings]) -> ASGIApp | None:
     )
 
 
+async def serve_settings(settings: Settings, store: Store, bus: Bus) -> None:
+    """Everything that a tenant sets about itself."""
+    await serve_editing(bus, Editing(store, settings.providers.kinds))
+    await serve_numbers(bus, Numbers(store))
+    await serve_trunks(bus, Trunks(store, bus.keyring, settings.platform.carriers))
+
+
 async def serve_people(service: Service[Settings], store: Store, bus: Bus) -> Accounts:
     """Everything about accounts, their tenants and keys, and the mail that they cause."""
     settings, ids, clock = service.settings, service.ids, service.clock
@@ -130,7 +135,7 @@ async def serve_people(service: Service[Settings], store: Store, bus: Bus) -> Ac
     await serve_signing_in(bus, links, accounts, totp, sessions)
     await serve_own_account(bus, accounts, sessions)
     await serve_second_factor(bus, totp)
-    await serve_own_tenants(bus, Memberships(store, tenants, sessions))
+    await serve_own_tenants(bus, tenants, Memberships(store, sessions))
     await serve_members(bus, Members(store))
     await serve_invitations(bus, Invitations(store, mail, secrets.token_bytes, settings.console.url))
     await serve_support(bus, Support(store))

@@ -12,6 +12,7 @@ import asyncpg
 import pytest
 from switchboard.bus import Bus
 from switchboard.clock import ManualClock, SystemClock
+from switchboard.contracts import keys, members
 from switchboard.contracts import tenants as contract
 from switchboard.contracts.base import Actor, Contract, Empty, Rpc, Terms
 from switchboard.contracts.snapshot import AgentConfiguration, Holiday
@@ -19,6 +20,8 @@ from switchboard.db import Database
 from switchboard.errors import InFlight, InternalError, InvalidInput, PreconditionFailed, SwitchboardError
 from switchboard.etags import etag
 from switchboard.repeats import KEEP, Attempt, Repeats
+from switchboard.rights import Role
+from switchboard.sealed import Sealed
 from switchboard.service import Service, serve
 from tenant_svc.main import compose
 from tenant_svc.settings import Settings
@@ -52,6 +55,9 @@ CREATING: tuple[tuple[Rpc[Any, Any], Contract], ...] = (
     (contract.PUBLISH, Empty()),
     (contract.GO_LIVE, Empty()),
     (contract.PAUSE, Empty()),
+    (keys.NEW_KEY, keys.NewKey(name="Booking", scopes=("calls:read",))),
+    (members.INVITE, members.Invite(email=Sealed("guest@sol.example"), role=Role.STAFF)),
+    (members.LET_SUPPORT_IN, members.LetSupportIn(minutes=60, reason=Sealed("No calls come in"))),
 )
 
 
@@ -63,9 +69,13 @@ async def test_what_creates_is_done_once_and_answered_alike(tenant_svc: TenantSv
     # A second time under other keys is a second time.
     assert (await ask(tenant_svc, clinic, contract.PUBLISH, Empty(), "another")).version == 4
     written = [row["action"] for row in await tenant_svc.rows("SELECT action FROM tenancy.audit_log")]
-    once = ("trunk.added", "tenant.went_live", "tenant.paused")
+    once = (
+        *("trunk.added", "tenant.went_live", "tenant.paused"),
+        *("api_key.made", "invitation.sent", "support.let_in"),
+    )
     twice = ("location.added", "number.added", "tenant.published")
     assert Counter(written) == {"tenant.signed_up": 1} | dict.fromkeys(once, 1) | dict.fromkeys(twice, 2)
+    assert len(await tenant_svc.rows("SELECT 1 FROM tenancy.mails")) == 1
 
 
 async def test_the_answer_is_that_of_the_first_time_whatever_has_changed(tenant_svc: TenantSvc) -> None:
@@ -183,6 +193,17 @@ async def test_answers_rest_sealed_and_are_forgotten_after_a_day(
     assert not await held(), "also before the sweep comes by"
     assert await repeats.prune(db) == 1
     assert await tenant_svc.rows("SELECT 1 FROM tenancy.repeats") == []
+
+
+async def test_a_kept_api_key_rests_sealed_and_works(tenant_svc: TenantSvc) -> None:
+    clinic = await tenant_svc.sign_up()
+    body = keys.NewKey(name="Booking", scopes=("calls:read",))
+    made = await ask(tenant_svc, clinic, keys.NEW_KEY, body, "k")
+    again = await ask(tenant_svc, clinic, keys.NEW_KEY, body, "k")
+    assert str(again.api_key) == str(made.api_key)
+    assert (await tenant_svc.authenticate(again.api_key)).tenant_id == clinic.tenant_id
+    [row] = await tenant_svc.rows("SELECT answer FROM tenancy.repeats")
+    assert str(made.api_key).rpartition("_")[2].encode() not in bytes(row["answer"])
 
 
 async def test_an_expired_key_may_stand_for_something_else(tenant_svc: TenantSvc) -> None:

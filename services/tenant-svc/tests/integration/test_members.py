@@ -9,8 +9,9 @@ from uuid import UUID
 import pytest
 from fleet.mailbox.box import Mailbox
 from switchboard.contracts import identity, members
-from switchboard.contracts.base import Actor, Empty
-from switchboard.errors import Conflict, Forbidden, InvalidInput, NotAuthenticated, NotFound
+from switchboard.contracts.base import Actor, Empty, Terms
+from switchboard.errors import Conflict, Forbidden, InvalidInput, NotAuthenticated, NotFound, PreconditionFailed
+from switchboard.etags import etag
 from switchboard.rights import Role
 from switchboard.sealed import Sealed
 from tenant_svc.members.service import LAST_OWNER
@@ -68,6 +69,19 @@ async def test_an_admin_decides_on_everybody_but_owners(tenant_svc: TenantSvc) -
             await set_role(tenant_svc, staff.model_copy(update={"roles": ("staff",)}), who, Role.ADMIN)
     await remove(tenant_svc, admin, staff)
     assert await roles(tenant_svc, clinic) == {clinic.actor.id: "owner", admin.id: "admin"}
+
+
+async def test_a_change_of_another_role_than_the_one_looked_at_is_refused(tenant_svc: TenantSvc) -> None:
+    clinic = await tenant_svc.sign_up()
+    staff = await joined(tenant_svc, clinic, Role.STAFF)
+    looked_at = members.SetRole(user_id=UUID(staff.id), role=Role.STAFF)
+    late = clinic.actor.model_copy(update={"terms": Terms(if_match=(etag(looked_at),))})
+    await set_role(tenant_svc, late, staff, Role.ADMIN)
+    for change in (set_role(tenant_svc, late, staff, Role.READ_ONLY), remove(tenant_svc, late, staff)):
+        with pytest.raises(PreconditionFailed):
+            await change
+    assert (await roles(tenant_svc, clinic))[staff.id] == "admin"
+    await remove(tenant_svc, clinic.actor, staff)
 
 
 async def test_the_last_owner_can_not_be_removed_leave_or_step_down(tenant_svc: TenantSvc) -> None:

@@ -18,7 +18,7 @@ from switchboard.ids import Ids
 from switchboard.sealed import Sealed
 from tenant_svc.identity.passwords import HASHER
 from tenant_svc.identity.sessions import Sessions
-from tenant_svc.identity.tenants import MOST
+from tenant_svc.tenants.service import MOST
 from tenant_svc.testing import TenantSvc, sha256
 
 pytestmark = pytest.mark.integration

@@ -44,7 +44,8 @@ class KeyView(Contract):
 
 
 class KeyMade(Contract):
-    """``api_key`` is shown this once; only the hash of its secret is stored."""
+    """``api_key`` is shown this once; only the hash of its secret is stored. Who names the request by an idempotency key has
+    this answer kept, sealed, for as long (:mod:`switchboard.repeats`)."""
 
     key: KeyView
     api_key: Sealed

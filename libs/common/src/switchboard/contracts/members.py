@@ -17,6 +17,11 @@ MIN_MINUTES = 15
 MAX_MINUTES = 24 * 60
 
 
+class SetRole(Contract):
+    user_id: UUID
+    role: Role
+
+
 class MemberView(Contract):
     user_id: UUID
     email: Sealed
@@ -24,14 +29,13 @@ class MemberView(Contract):
     second_factor: bool
     since: AwareDatetime
 
+    def state(self) -> SetRole:
+        """What of a member is edited: its version is theirs (:mod:`switchboard.etags`)."""
+        return SetRole(user_id=self.user_id, role=self.role)
+
 
 class MemberList(Contract):
     members: tuple[MemberView, ...]
-
-
-class SetRole(Contract):
-    user_id: UUID
-    role: Role
 
 
 class RemoveMember(Contract):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Annotated, TypeVar
+from typing import Annotated, Self, TypeVar
 from uuid import UUID
 
 import structlog
@@ -36,16 +36,22 @@ _session = APIKeyCookie(
 
 
 @dataclass(frozen=True, slots=True)
-class Caller:
-    """An authenticated caller. ``tenant_id`` comes from the credential and from nowhere else."""
+class Asking:
+    """Whoever asks."""
 
     resources: Resources
     actor: Actor
-    tenant_id: UUID
 
-    def on(self, terms: Terms) -> Caller:
-        """The same caller, asking on these terms."""
+    def on(self, terms: Terms) -> Self:
+        """The same one, asking on these terms."""
         return replace(self, actor=self.actor.model_copy(update={"terms": terms}))
+
+
+@dataclass(frozen=True, slots=True)
+class Caller(Asking):
+    """An authenticated caller. ``tenant_id`` comes from the credential and from nowhere else."""
+
+    tenant_id: UUID
 
     async def ask(self, spec: Rpc[RequestT, ReplyT], body: RequestT) -> ReplyT:
         """Ask the service that owns ``spec``, on this caller's behalf."""
@@ -53,11 +59,8 @@ class Caller:
 
 
 @dataclass(frozen=True, slots=True)
-class Visitor:
+class Visitor(Asking):
     """Whoever asks about their own account, which belongs to no tenant; or nobody yet, with an anonymous actor."""
-
-    resources: Resources
-    actor: Actor
 
     async def ask(self, spec: Rpc[RequestT, ReplyT], body: RequestT) -> ReplyT:
         return await self.resources.bus.request(spec, body, tenant_id=None, actor=self.actor)

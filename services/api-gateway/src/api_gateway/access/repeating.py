@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, TypeVar
 from uuid import UUID, uuid5
 
 from fastapi import Depends, Header, Request
@@ -16,7 +16,9 @@ from pydantic import BaseModel
 from switchboard.contracts.base import Terms
 from switchboard.errors import FieldProblem, InvalidInput
 
-from api_gateway.access.caller import Caller
+from api_gateway.access.caller import Asking, Caller
+
+AskingT = TypeVar("AskingT", bound=Asking)
 
 MAX_KEY = 200
 _DESCRIPTION = (
@@ -32,7 +34,7 @@ class Repetition:
     key: str | None
     operation: str
 
-    def __call__(self, caller: Caller, *asked: BaseModel | bytes) -> Caller:
+    def __call__(self, caller: AskingT, *asked: BaseModel | bytes) -> AskingT:
         """``caller``, on the terms that what is asked for is done once; ``asked`` is the whole of it."""
         if self.key is None:
             return caller

@@ -57,6 +57,11 @@ async def _precondition(
 IfMatch = Annotated[Precondition, Depends(_precondition)]
 
 
+def written(state: Contract) -> str:
+    """The version of ``state`` as it stands in headers, quotes included."""
+    return f'"{etag(state)}"'
+
+
 def tag(response: Response, state: Contract) -> None:
     """Names the version that ``response`` shows."""
-    response.headers["etag"] = f'"{etag(state)}"'
+    response.headers["etag"] = written(state)

@@ -47,6 +47,7 @@ from api_gateway.access.cookies import (
 )
 from api_gateway.access.identifiers import SessionIdInPath
 from api_gateway.access.links import parse_link
+from api_gateway.access.repeating import Once
 from api_gateway.identity.schemas import (
     ChooseForm,
     CodeForm,
@@ -104,6 +105,7 @@ def _signed_in(response: Response, visitor: Visitor, session: SignedIn) -> Signe
 @router.post("/auth/sign-up", status_code=202, tags=_AUTH)
 async def sign_up(request: Request, response: Response, visitor: Newcomer, form: SignUpForm) -> MailedShape:
     """Open an account. A link by mail finishes it."""
+    await count_account(request, form.email)
     return await _mailed(request, response, visitor, "sign_up", form.email, form.password)
 
 
@@ -220,9 +222,9 @@ async def disable_second_factor(person: Person, form: CodeForm) -> Response:
 
 
 @router.post("/tenants", status_code=201, tags=_ME)
-async def make_tenant(person: Person, form: TenantForm) -> TenantMadeShape:
+async def make_tenant(once: Once, person: Person, form: TenantForm) -> TenantMadeShape:
     """Open a clinic's account; you are its owner. Then choose it."""
-    return TenantMadeShape.of(await person.ask(NEW_TENANT, form.to(NewTenant)))
+    return TenantMadeShape.of(await once(person, form).ask(NEW_TENANT, form.to(NewTenant)))
 
 
 @router.post("/me/tenant", tags=_ME)

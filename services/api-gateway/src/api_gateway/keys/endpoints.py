@@ -8,15 +8,16 @@ from switchboard.contracts.keys import LIST_KEYS, NEW_KEY, REVOKE_KEY, NewKey, R
 
 from api_gateway.access.caller import Authenticated
 from api_gateway.access.identifiers import KeyIdInPath
+from api_gateway.access.repeating import Once
 from api_gateway.keys.schemas import KeyForm, KeyMadeShape, KeysShape
 
 router = APIRouter(prefix="/v1", tags=["keys"])
 
 
 @router.post("/keys", status_code=201)
-async def make_key(caller: Authenticated, form: KeyForm) -> KeyMadeShape:
+async def make_key(once: Once, caller: Authenticated, form: KeyForm) -> KeyMadeShape:
     """Make an API key. It is shown this once."""
-    return KeyMadeShape.of_made(await caller.ask(NEW_KEY, form.to(NewKey)))
+    return KeyMadeShape.of_made(await once(caller, form).ask(NEW_KEY, form.to(NewKey)))
 
 
 @router.get("/keys")

@@ -29,6 +29,8 @@ from switchboard.sealed import Sealed
 from api_gateway.access.caller import Authenticated, Person
 from api_gateway.access.identifiers import AccessIdInPath, InvitationIdInPath, UserIdInPath
 from api_gateway.access.links import parse_link
+from api_gateway.access.repeating import Once
+from api_gateway.access.versions import VERSIONED, IfMatch, tag
 from api_gateway.members.schemas import (
     AcceptedShape,
     AcceptForm,
@@ -49,27 +51,32 @@ router = APIRouter(prefix="/v1", tags=["members"])
 @router.get("/members")
 async def list_members(caller: Authenticated) -> MembersShape:
     """The people of this tenant."""
-    return MembersShape.of(await caller.ask(LIST_MEMBERS, Empty()))
+    found = await caller.ask(LIST_MEMBERS, Empty())
+    return MembersShape(members=tuple(MemberShape.of_member(member) for member in found.members))
 
 
-@router.put("/members/{user_id}")
-async def set_role(user_id: UserIdInPath, caller: Authenticated, form: RoleForm) -> MemberShape:
+@router.put("/members/{user_id}", responses=VERSIONED)
+async def set_role(
+    response: Response, user_id: UserIdInPath, expected: IfMatch, caller: Authenticated, form: RoleForm
+) -> MemberShape:
     """Change what somebody is here. Owners are made and unmade by owners; one is always left."""
-    return MemberShape.of(await caller.ask(SET_ROLE, SetRole(user_id=user_id, role=form.role)))
+    member = await expected(caller).ask(SET_ROLE, SetRole(user_id=user_id, role=form.role))
+    tag(response, member.state())
+    return MemberShape.of_member(member)
 
 
 @router.delete("/members/{user_id}", status_code=204)
-async def remove_member(user_id: UserIdInPath, caller: Authenticated) -> Response:
+async def remove_member(user_id: UserIdInPath, expected: IfMatch, caller: Authenticated) -> Response:
     """Remove somebody, who is out at their next request; or leave."""
-    await caller.ask(REMOVE_MEMBER, RemoveMember(user_id=user_id))
+    await expected(caller).ask(REMOVE_MEMBER, RemoveMember(user_id=user_id))
     return Response(status_code=204)
 
 
 @router.post("/invitations", status_code=201)
-async def invite(caller: Authenticated, form: InvitationForm) -> InvitationShape:
+async def invite(once: Once, caller: Authenticated, form: InvitationForm) -> InvitationShape:
     """Invite somebody by mail. Only who is signed in with that address can accept."""
     body = Invite(email=Sealed(form.email), role=form.role)
-    return InvitationShape.of(await caller.ask(INVITE, body))
+    return InvitationShape.of(await once(caller, form).ask(INVITE, body))
 
 
 @router.get("/invitations")
@@ -96,10 +103,10 @@ async def accept_invitation(person: Person, form: AcceptForm) -> AcceptedShape:
 
 
 @router.post("/support-access", status_code=201)
-async def let_support_in(caller: Authenticated, form: SupportForm) -> SupportAccessShape:
+async def let_support_in(once: Once, caller: Authenticated, form: SupportForm) -> SupportAccessShape:
     """Let the platform's support look for a while. It changes nothing, and each coming in is in the audit."""
     body = LetSupportIn(minutes=form.minutes, reason=Sealed(form.reason))
-    return SupportAccessShape.of(await caller.ask(LET_SUPPORT_IN, body))
+    return SupportAccessShape.of(await once(caller, form).ask(LET_SUPPORT_IN, body))
 
 
 @router.get("/support-access")

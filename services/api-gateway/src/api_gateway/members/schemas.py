@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Self
 from uuid import UUID
 
 from pydantic import AwareDatetime, Field
-from switchboard.contracts.members import MAX_MINUTES, MIN_MINUTES
+from switchboard.contracts.members import MAX_MINUTES, MIN_MINUTES, MemberView
 from switchboard.rights import Role
 
+from api_gateway.access.versions import written
 from api_gateway.schemas import Email, Form, Line, Shape
 
 
@@ -17,6 +19,11 @@ class MemberShape(Shape):
     role: Role
     second_factor: bool
     since: AwareDatetime
+    etag: str = Field(description="names the role that they have, for `if-match` of a change")
+
+    @classmethod
+    def of_member(cls, member: MemberView) -> Self:
+        return cls.model_validate({**member.model_dump(), "etag": written(member.state())})
 
 
 class MembersShape(Shape):

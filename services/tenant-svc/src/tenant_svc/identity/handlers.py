@@ -15,6 +15,7 @@ from tenant_svc.identity.links import Links
 from tenant_svc.identity.sessions import Sessions, SignedInUser
 from tenant_svc.identity.tenants import Memberships
 from tenant_svc.identity.totp import Totp
+from tenant_svc.tenants.service import Tenants
 
 
 def signed_in(call: Call) -> SignedInUser:
@@ -101,9 +102,9 @@ async def serve_second_factor(bus: Bus, totp: Totp) -> None:
     await bus.serve(contract.DISABLE_TOTP, disable)
 
 
-async def serve_own_tenants(bus: Bus, memberships: Memberships) -> None:
+async def serve_own_tenants(bus: Bus, tenants: Tenants, memberships: Memberships) -> None:
     async def new_tenant(body: contract.NewTenant, call: Call) -> contract.TenantMade:
-        return await memberships.found(signed_in(call), body, nowhere(call))
+        return await tenants.found(body, signed_in(call).account_id, nowhere(call))
 
     async def choose(body: contract.ChooseTenant, call: Call) -> contract.SignedIn:
         return await memberships.choose(signed_in(call), body.tenant_id, nowhere(call))

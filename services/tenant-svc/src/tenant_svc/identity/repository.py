@@ -80,6 +80,7 @@ TOUCH_SESSION = "UPDATE tenancy.sessions SET last_seen_at = $2 WHERE id = $1"
 SELECT_SESSIONS = """
 SELECT id AS session_id, created_at, last_seen_at, expires_at, ip, user_agent FROM tenancy.sessions
 WHERE account_id = $1 AND stage = 'full' AND ended_at IS NULL AND expires_at > $2 AND last_seen_at > $3 ORDER BY id DESC
+LIMIT 100
 """
 END_SESSION = """
 UPDATE tenancy.sessions SET ended_at = $3 WHERE id = $1 AND account_id = $2 AND ended_at IS NULL RETURNING true

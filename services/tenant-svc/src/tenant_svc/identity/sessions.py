@@ -15,10 +15,12 @@ from switchboard.contracts.identity import SessionList, SessionView, SignedIn
 from switchboard.db import DATABASE_ERRORS, Connection, Database
 from switchboard.errors import NotAuthenticated, NotFound, SwitchboardError
 from switchboard.ids import Ids, token
+from switchboard.repeats import KEEP as KEEP_NAMED
 from switchboard.sealed import Sealed
 
 from tenant_svc.identity import repository as sql
 from tenant_svc.identity.tokens import digest, new_secret
+from tenant_svc.tenants.repository import PRUNE_FOUNDINGS
 
 _log = structlog.get_logger(__name__)
 
@@ -140,8 +142,9 @@ class Sessions:
             await asyncio.sleep(SWEEP_S)
 
     async def prune(self) -> None:
-        """Forget sessions and links that have been over for long."""
+        """Forget sessions, links and named requests that have been over for long."""
         now = self._clock.now()
         async with self._db.platform() as conn:
             await conn.execute(sql.PRUNE_SESSIONS, now - KEEP)
             await conn.execute(sql.PRUNE_LINKS, now - KEEP_LINKS)
+            await conn.execute(PRUNE_FOUNDINGS, now - KEEP_NAMED)

@@ -1,4 +1,4 @@
-"""A person's tenants: founding one, and being in one of them at a time."""
+"""A person's tenants: being in one of them at a time."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from uuid import UUID
 
 from switchboard.audit import Line, Resource
 from switchboard.contracts.base import Actor
-from switchboard.contracts.identity import NewTenant, SignedIn, TenantMade
+from switchboard.contracts.identity import SignedIn
 from switchboard.db import Connection
-from switchboard.errors import Conflict, Forbidden, NotFound
+from switchboard.errors import Forbidden, NotFound
 from switchboard.ids import token
 from switchboard.rights import SUPPORT
 
@@ -17,25 +17,12 @@ from tenant_svc.identity.accounts import account_of
 from tenant_svc.identity.sessions import Sessions, SignedInUser
 from tenant_svc.members.repository import SELECT_ACCESS_IN_FORCE
 from tenant_svc.store import Store
-from tenant_svc.tenants.service import Tenants
-
-MOST = 20
-"""Tenants of one person."""
 
 
 class Memberships:
-    def __init__(self, store: Store, tenants: Tenants, sessions: Sessions) -> None:
+    def __init__(self, store: Store, sessions: Sessions) -> None:
         self._store = store
-        self._tenants = tenants
         self._sessions = sessions
-
-    async def found(self, user: SignedInUser, body: NewTenant, actor: Actor) -> TenantMade:
-        """A tenant whose owner the user is; the session goes on in the tenant it was in."""
-        async with self._store.db.platform(readonly=True) as conn:
-            held = await conn.fetch(sql.SELECT_TENANTS, user.account_id, self._store.clock.now())
-        if len([row for row in held if row["role"] != SUPPORT]) >= MOST:
-            raise Conflict(f"you are in {MOST} tenants already, and that is the most there can be")
-        return TenantMade(tenant_id=await self._tenants.found(body, user.account_id, actor))
 
     async def choose(self, user: SignedInUser, tenant_id: UUID, actor: Actor) -> SignedIn:
         """A new session in ``tenant_id`` in the place of this one. :class:`NotFound` where the user is no member, as where

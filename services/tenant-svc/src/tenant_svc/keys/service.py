@@ -55,12 +55,15 @@ class Keys:
         )
         digest = hashlib.sha256(secret.encode()).digest()
         async with self._store.write(tenant_id, actor) as write:
+            earlier = write.attempt.earlier(KeyMade)
+            if earlier is not None:
+                return earlier
             if await write.conn.fetchval(sql.COUNT_KEYS) >= MAX_KEYS:
                 raise Conflict(f"there are {MAX_KEYS} keys already, and that is the most there can be; revoke one")
             row = (key_id, digest, list(view.scopes), view.name, view.created_by, now, view.expires_at)
             await write.conn.execute(sql.INSERT_KEY, *row)
             await write.audit(Line("api_key.made", Resource("api_key", token(key_id)), after=view))
-        return KeyMade(key=view, api_key=Sealed(format_api_key(key_id, secret)))
+            return await write.attempt.keep(KeyMade(key=view, api_key=Sealed(format_api_key(key_id, secret))))
 
     async def all_of(self, tenant_id: UUID) -> KeyList:
         async with self._store.db.tenant(tenant_id, readonly=True) as conn:

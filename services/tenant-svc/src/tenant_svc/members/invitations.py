@@ -59,6 +59,9 @@ class Invitations:
             expires_at=now + VALID_FOR,
         )
         async with self._store.write(tenant_id, actor) as write:
+            earlier = write.attempt.earlier(InvitationView)
+            if earlier is not None:
+                return earlier
             if await write.conn.fetchrow(sql.SELECT_BY_ADDRESS, email) is not None:
                 raise Conflict("somebody with that address is a member already")
             await write.conn.execute(sql.SUPERSEDE_INVITATIONS, email, now)
@@ -73,6 +76,7 @@ class Invitations:
             assert tenant is not None
             link = f"{self._console}/invitation#{token(invitation_id)}.{secret}"
             await self._mail.add(write.conn, texts.invitation(email, tenant["name"], link), view.expires_at)
+            await write.attempt.keep(view)
         self._mail.wake()
         return view
 

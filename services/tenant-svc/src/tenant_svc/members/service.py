@@ -10,6 +10,7 @@ from switchboard.contracts.base import Actor
 from switchboard.contracts.members import MemberList, MemberView
 from switchboard.db import Connection
 from switchboard.errors import Conflict, NotFound
+from switchboard.etags import unchanged
 from switchboard.ids import token
 from switchboard.rights import Right, Role, require
 from switchboard.sealed import Sealed
@@ -38,6 +39,7 @@ class Members:
             before = await _member(write.conn, user_id)
             if Role.OWNER in (role, before.role):
                 require(actor, Right.OWNERS_WRITE)
+            unchanged(actor, before.state())
             if role == before.role:
                 return before
             await _check_owner_left(write.conn, before)
@@ -55,6 +57,7 @@ class Members:
             before = await _member(write.conn, user_id)
             if before.role == Role.OWNER and not leaves:
                 require(actor, Right.OWNERS_WRITE)
+            unchanged(actor, before.state())
             await _check_owner_left(write.conn, before)
             await write.conn.execute(sql.DELETE_MEMBER, user_id)
             action = "member.left" if leaves else "member.removed"

@@ -41,10 +41,13 @@ class Support:
             ended_at=None,
         )
         async with self._store.write(tenant_id, actor) as write:
+            earlier = write.attempt.earlier(SupportAccess)
+            if earlier is not None:
+                return earlier
             row = (access.access_id, reason, access.consented_by, now, access.expires_at)
             await write.conn.execute(sql.INSERT_ACCESS, *row)
             await write.audit(Line("support.let_in", Resource("support_access", token(access.access_id)), after=access))
-        return access
+            return await write.attempt.keep(access)
 
     async def all_of(self, tenant_id: UUID) -> SupportAccessList:
         async with self._store.db.tenant(tenant_id, readonly=True) as conn:

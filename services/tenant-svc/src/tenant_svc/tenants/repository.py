@@ -21,6 +21,16 @@ SELECT_LOCATIONS = "SELECT id, name, address, hours, notes FROM tenancy.location
 SELECT_HOLIDAYS = "SELECT day, name, opens, closes FROM tenancy.holidays ORDER BY day"
 SELECT_NUMBERS = "SELECT number, trunk, carrier_account FROM tenancy.numbers ORDER BY id"
 
+SELECT_FOUNDING = """
+SELECT request, founded FROM tenancy.foundings WHERE account_id = $1 AND key = $2 AND created_at > $3
+"""
+KEEP_FOUNDING = """
+INSERT INTO tenancy.foundings (account_id, key, request, founded, created_at) VALUES ($1, $2, $3, $4, $5)
+ON CONFLICT (account_id, key) DO UPDATE
+SET request = excluded.request, founded = excluded.founded, created_at = excluded.created_at
+"""
+PRUNE_FOUNDINGS = "DELETE FROM tenancy.foundings WHERE created_at <= $1"
+
 LOCK_TENANT = "SELECT true FROM tenancy.tenants FOR UPDATE"
 ERASE_TENANT = "SELECT tenancy.erase_tenant($1)"
 
