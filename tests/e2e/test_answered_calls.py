@@ -213,12 +213,15 @@ async def check_silence(fleet: RunningFleet, outcome: CallOutcome, record: CallR
     clinics = [Planted("the clinic's number", clinic.number), Planted("the clinic's name", clinic.name)]
     clinics += [Planted(f"the treatment {one.name!r}", one.name) for one in clinic.treatments]
     clinics += [Planted(f"the agent's sentence {text!r}", text) for text in said if is_told(text)]
+    account = fleet.onboarded[clinic.seed].account
+    people = [Planted("the owner's address", account.email), Planted("the owner's password", account.password)]
+    people += [Planted("the API key's secret", account.api_key.rpartition("_")[2])]
     assert len(callers) > 2 + len(record.turns) // 2
     assert len(clinics) > 2 + len(clinic.treatments) + 2
 
     left = await places(fleet.layout)
     assert {place.kind for place in left} == {"log", "span", "metric", "subject", "header", "body", "dead letter"}
-    assert found(left, callers) == []
+    assert found(left, callers + people) == []
     unpublished = [one for one in left if one.kind != "body" or not one.name.startswith(CONFIGURATION)]
     assert found(unpublished, clinics) == []
     return len(left)

@@ -9,12 +9,17 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
+from uuid import UUID
 
 import pytest
+from api_gateway.access.cookies import SESSION
+from fleet.draw import Clinic
 from fleet.e2e import RunningFleet
+from fleet.person import Browser
 from switchboard.http import HttpClient, HttpResponse, client
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="function"), pytest.mark.timeout(300)]
@@ -79,6 +84,11 @@ PLAIN: dict[str, Any] = {
     "llm": [],
     "tts": [],
     "embeddings": None,
+    "email": "office@clinic.example",
+    "password": "a few words to remember",
+    "current": "a few other words",
+    "tenant_id": str(UUID(int=7)),
+    "token": f"{'0' * 32}.{'0' * 64}",
 }
 """What fields take whose form the schema does not show."""
 TELLING = (
@@ -206,8 +216,30 @@ def complaints(attack: Attack, answer: HttpResponse) -> Iterator[str]:
     yield from (f"tells {word!r}: {text[:300]}" for word in TELLING if word in text)
 
 
-async def sent(http: HttpClient, attack: Attack, key: str) -> HttpResponse:
-    headers = [(b"authorization", f"Bearer {key}".encode())]
+PEOPLE = ("auth", "me", "tenants", "keys", "members", "invitations", "support-access")
+"""What follows /v1/ in what a person asks, by a session; everything else is asked by a key."""
+SIGNING_OUT = ("DELETE", "/v1/me/session")
+
+
+@asynccontextmanager
+async def person(fleet: RunningFleet, clinic: Clinic) -> AsyncIterator[Browser]:
+    """The owner of the clinic, signed in and there."""
+    account = fleet.account(clinic)
+    async with Browser.open(fleet.layout.api_url) as browser:
+        await browser.ask("POST", "/auth/sign-in", {"email": account.email, "password": account.password})
+        await browser.ask("POST", "/me/tenant", {"tenant_id": account.tenant_id})
+        yield browser
+
+
+def credentials(attack: Attack, key: str, owner: Browser) -> dict[str, str]:
+    by_session = attack.path.split("?")[0].split("/")[2] in PEOPLE and (attack.method, attack.path) != SIGNING_OUT
+    if not by_session:
+        return {"authorization": f"Bearer {key}"}
+    return {"cookie": f"{SESSION}={owner.cookies[SESSION]}", "sec-fetch-site": "same-origin"}
+
+
+async def sent(http: HttpClient, attack: Attack, credential: Mapping[str, str]) -> HttpResponse:
+    headers = [(name.encode(), value.encode()) for name, value in credential.items()]
     headers += [(name.encode(), value.encode("latin-1")) for name, value in attack.headers.items()]
     return await http.request(attack.method, attack.path, content=attack.body, headers=headers)
 
@@ -217,7 +249,7 @@ async def test_no_input_makes_the_api_fail_or_tell(running_fleet: RunningFleet) 
         await other.add_location(CANARY, notes=CANARY, address=CANARY)
     # From an address of its own: what it asks too often keeps nobody else from signing up.
     attacker = client(base_url=running_fleet.layout.api_url, local_address="127.0.0.3")
-    async with running_fleet.clinic(SEED) as (api, _), attacker as http:
+    async with running_fleet.clinic(SEED) as (api, clinic), attacker as http, person(running_fleet, clinic) as owner:
         assert api.api_key is not None
         document = (await http.get("/v1/openapi.json")).json()
         found: list[str] = []
@@ -227,10 +259,11 @@ async def test_no_input_makes_the_api_fail_or_tell(running_fleet: RunningFleet) 
 
         async def work() -> None:
             for attack in queue:
-                answer = await sent(http, attack, str(api.api_key))
+                credential = credentials(attack, str(api.api_key), owner)
+                answer = await sent(http, attack, credential)
                 if answer.status_code == 429:  # more than the fleet's limit in a minute
                     await asyncio.sleep(int(answer.headers["retry-after"]))
-                    answer = await sent(http, attack, str(api.api_key))
+                    answer = await sent(http, attack, credential)
                 statuses[answer.status_code] += 1
                 tried.add(f"{attack.method} {attack.path.partition('?')[0]}")
                 found.extend(f"{attack}: {complaint}" for complaint in complaints(attack, answer))
@@ -242,3 +275,4 @@ async def test_no_input_makes_the_api_fail_or_tell(running_fleet: RunningFleet) 
         plain = {one.replace("{", "").replace("}", "") for one in operations}
         assert plain <= tried, "an operation was left out"
         assert (await api.tenant()).tenant_id, "the clinic is still there"
+        assert (await owner.ask("GET", "/me"))["tenant_id"], "and its owner is still signed in"

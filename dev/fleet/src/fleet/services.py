@@ -37,7 +37,16 @@ NEEDS = {
     "voice-agent": ("nats", "sealing", "livekit", "blobs", "speech", "worker"),
 }
 """Which settings each service gets: no secret that it doesn't need."""
-LIMITS = {"ADDRESS": 6000, "ANONYMOUS": 300, "SIGNUP": 600, "KEY": 3000, "TENANT": 6000}
+LIMITS = {
+    "ADDRESS": 6000,
+    "ANONYMOUS": 300,
+    "SIGNUP": 600,
+    "FAILURES": 6000,
+    "KEY": 3000,
+    "TENANT": 6000,
+    "ACCOUNT": 600,
+    "LOGIN": 6000,
+}
 """Requests a minute."""
 GRACE = 25.0
 LONGEST_TEMPORARY = 70
