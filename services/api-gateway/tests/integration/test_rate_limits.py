@@ -12,9 +12,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
+from uuid import uuid4
 
 import pytest
 import pytest_asyncio
+from api_gateway.access.cookies import SESSION
 from api_gateway.limits.middleware import count_account
 from api_gateway.settings import LimitSettings, QuotaSettings, Settings
 from api_gateway.testing import Peers, RunningGateway, Tenant, problem, running_gateway
@@ -23,7 +25,8 @@ from fleet.hosted import HostedSupervisor
 from fleet.servers import RedisServer, make_redis
 from pydantic import SecretStr
 from redis.asyncio import Redis
-from switchboard.contracts.identity import SIGN_IN, WANT_LINK
+from switchboard.contracts.base import Actor
+from switchboard.contracts.identity import AUTHENTICATE_SESSION, CHANGE_PASSWORD, SIGN_IN, WANT_LINK
 from switchboard.contracts.keys import AUTHENTICATE
 from switchboard.contracts.tenants import LIST_TRUNKS, TrunkList
 from switchboard.errors import RateLimited
@@ -173,7 +176,7 @@ async def test_a_key_that_is_not_accepted_any_more_is_not_counted_for_its_tenant
         assert await burst(gateway, tenant, 3) == {200: 2, 429: 1}
 
 
-@pytest.mark.parametrize("path", ["sign-in", "link", "reset"])
+@pytest.mark.parametrize("path", ["sign-up", "sign-in", "link", "reset"])
 async def test_whatever_signs_somebody_in_is_counted_by_account(
     gateway_settings: Settings, peers: Peers, path: str
 ) -> None:
@@ -187,6 +190,16 @@ async def test_whatever_signs_somebody_in_is_counted_by_account(
     assert [answer.status_code for answer in answers] == [404, 404, 429]
     assert problem(answers[2], 429)["violated-policies"] == ["account"]
     assert len(peers.asked_for(SIGN_IN if path == "sign-in" else WANT_LINK)) == 2
+
+
+async def test_an_open_session_tries_few_passwords(gateway_settings: Settings, peers: Peers) -> None:
+    peers.answer(AUTHENTICATE_SESSION, Actor(kind="user", id=uuid4().hex, session_id=uuid4()))
+    headers = {"cookie": f"{SESSION}={'5e' * 32}", "sec-fetch-site": "same-origin"}
+    form = {"current": "a guess", "password": "of no consequence"}
+    async with running_gateway(limited(gateway_settings, account=2, login=100)) as gateway:
+        answers = [await gateway.http.put("/v1/me/password", json=form, headers=headers) for _ in range(3)]
+    assert [answer.status_code for answer in answers] == [404, 404, 429]
+    assert len(peers.asked_for(CHANGE_PASSWORD)) == 2
 
 
 async def test_logins_are_counted_by_account_and_by_address(gateway_settings: Settings) -> None:

@@ -192,8 +192,10 @@ async def end_session(session_id: SessionIdInPath, person: Person) -> Response:
 
 
 @router.put("/me/password", tags=_ME)
-async def change_password(response: Response, person: Person, form: PasswordForm) -> SignedInShape:
+async def change_password(request: Request, response: Response, person: Person, form: PasswordForm) -> SignedInShape:
     """Change your password. Every other session of yours ends."""
+    # Who has somebody's open session must not try passwords with it.
+    await count_account(request, person.actor.id)
     current = None if form.current is None else Sealed(form.current)
     body = ChangePassword(current=current, password=Sealed(form.password))
     return _signed_in(response, person, await person.ask(CHANGE_PASSWORD, body))

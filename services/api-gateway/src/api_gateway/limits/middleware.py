@@ -144,8 +144,9 @@ async def accepted(request: Request, tenant_id: UUID | None) -> None:
 
 
 async def count_account(request: Request, account: str) -> None:
-    """For logins, resets and links by mail, before anything is looked up: counts an attempt on ``account`` (a mail address,
-    known here or not) and on logins from this address, in one look. RateLimited when that is one too many."""
+    """For logins, resets, links by mail and guesses of a password, before anything is looked up: counts an attempt on
+    ``account`` (a mail address, known here or not; an id) and on logins from this address, in one look. RateLimited when
+    that is one too many."""
     passage = request.scope["state"].get(_PASSAGE)
     if passage is None:
         return
