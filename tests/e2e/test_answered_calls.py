@@ -213,7 +213,7 @@ async def check_silence(fleet: RunningFleet, outcome: CallOutcome, record: CallR
     clinics = [Planted("the clinic's number", clinic.number), Planted("the clinic's name", clinic.name)]
     clinics += [Planted(f"the treatment {one.name!r}", one.name) for one in clinic.treatments]
     clinics += [Planted(f"the agent's sentence {text!r}", text) for text in said if is_told(text)]
-    account = fleet.onboarded[clinic.seed].account
+    account = fleet.account(clinic)
     people = [Planted("the owner's address", account.email), Planted("the owner's password", account.password)]
     people += [Planted("the API key's secret", account.api_key.rpartition("_")[2])]
     assert len(callers) > 2 + len(record.turns) // 2

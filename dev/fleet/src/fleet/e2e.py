@@ -16,6 +16,7 @@ from rich.console import Console
 from switchboard.http import client
 
 from fleet.api import SwitchboardApi
+from fleet.api_models import Account
 from fleet.call import CallOutcome, Phone, judged_call
 from fleet.caller import Caller, PhoneLine, phone
 from fleet.draw import Clinic, draw_clinic
@@ -78,6 +79,10 @@ class RunningFleet:
             self.onboarded[key] = await onboard(self.layout, clinic, self.view.line, providers)
         async with SwitchboardApi.open(self.layout.api_url, self.onboarded[key].api_key) as api:
             yield api, clinic
+
+    def account(self, clinic: Clinic) -> Account:
+        """The owner of a clinic that `clinic` gave."""
+        return next(one.account for one in self.onboarded.values() if one.number == clinic.number)
 
     async def good_call(
         self, api: SwitchboardApi, clinic: Clinic, judge: Judge, line: Line | None = None

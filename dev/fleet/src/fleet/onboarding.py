@@ -39,7 +39,8 @@ async def onboard(
 
     `providers`: the chains that the clinic chooses; offline without.
     """
-    owner = f"office-{clinic.seed}@{clinic.name.split()[0].lower()}.example"
+    # Two clinics may be drawn from one seed; their numbers differ.
+    owner = f"office-{clinic.number.removeprefix('+')}@{clinic.name.split()[0].lower()}.example"
     zone = "America/New_York"
     account = await open_account(layout.api_url, layout.mailbox, name=clinic.name, email=owner, time_zone=zone)
     tell(f"signed up {clinic.name}: followed the link in the mail, made an API key")
