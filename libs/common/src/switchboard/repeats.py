@@ -39,6 +39,8 @@ SCHEMAS = ("tenancy", "knowledge")
 """Where the table is (:func:`switchboard.migrate.repeats_sql`)."""
 
 KEEP = timedelta(hours=24)
+KEEP_SECRET = timedelta(minutes=10)
+"""An answer that nobody is to see a second time is there for whoever lost it just now."""
 SWEEP_S = 600.0
 
 # Not a row that says "in flight": it would outlive a process that dies.
@@ -110,11 +112,11 @@ class Attempt:
         opened = self._cipher.open(self._answer, self._purpose)
         return decode(model, opened, self._cipher, self._purpose)
 
-    async def keep(self, reply: ReplyT) -> ReplyT:
-        """``reply``, for whoever asks again."""
+    async def keep(self, reply: ReplyT, lasts: timedelta = KEEP) -> ReplyT:
+        """``reply``, for whoever asks again before it ``lasts`` no longer (:data:`KEEP` at most)."""
         if self._cipher is not None:
             sealed = self._cipher.seal(encode(reply, self._cipher, self._purpose), self._purpose)
-            await self._repeats._keep(self._conn, self._named, sealed)
+            await self._repeats._keep(self._conn, self._named, sealed, lasts)
         self.settled = True
         return reply
 
@@ -147,9 +149,10 @@ class Repeats:
         answer = None if found is None else bytes(found["answer"])
         return Attempt(self, conn, cipher, named, answer, settled=False)
 
-    async def _keep(self, conn: Connection, named: Named, answer: bytes) -> None:
-        now = self._clock.now()
-        await conn.execute(KEEP_ANSWER.format(schema=self._schema), named.key, named.request, answer, now)
+    async def _keep(self, conn: Connection, named: Named, answer: bytes, lasts: timedelta) -> None:
+        # Dated back when it lasts less, so that one look-up and one sweep do for all.
+        since = self._clock.now() - (KEEP - lasts)
+        await conn.execute(KEEP_ANSWER.format(schema=self._schema), named.key, named.request, answer, since)
 
     async def sweep(self, db: Database, every_s: float = SWEEP_S) -> None:
         """Forgets what is older than :data:`KEEP`, for ever; runs as long as its process."""

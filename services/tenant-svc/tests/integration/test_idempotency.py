@@ -19,7 +19,7 @@ from switchboard.contracts.snapshot import AgentConfiguration, Holiday
 from switchboard.db import Database
 from switchboard.errors import InFlight, InternalError, InvalidInput, PreconditionFailed, SwitchboardError
 from switchboard.etags import etag
-from switchboard.repeats import KEEP, Attempt, Repeats
+from switchboard.repeats import KEEP, KEEP_SECRET, Attempt, Repeats
 from switchboard.rights import Role
 from switchboard.sealed import Sealed
 from switchboard.service import Service, serve
@@ -204,6 +204,28 @@ async def test_a_kept_api_key_rests_sealed_and_works(tenant_svc: TenantSvc) -> N
     assert (await tenant_svc.authenticate(again.api_key)).tenant_id == clinic.tenant_id
     [row] = await tenant_svc.rows("SELECT answer FROM tenancy.repeats")
     assert str(made.api_key).rpartition("_")[2].encode() not in bytes(row["answer"])
+
+
+async def test_a_kept_api_key_is_forgotten_after_ten_minutes(tenant_svc: TenantSvc, db: Database, own_bus: Bus) -> None:
+    clinic = await tenant_svc.sign_up()
+    body = keys.NewKey(name="Booking", scopes=("calls:read",))
+    made = await ask(tenant_svc, clinic, keys.NEW_KEY, body, "k")
+    await ask(tenant_svc, clinic, contract.ADD_LOCATION, contract.NewLocation(name="Norte"), "stays")
+    clock = ManualClock(SystemClock().now())
+    repeats = Repeats("tenancy", own_bus.keyring, clock)
+
+    async def held() -> bool:
+        async with db.tenant(clinic.tenant_id) as conn:
+            attempt = await repeats.attempt(conn, clinic.tenant_id, named(clinic.actor, "k", body))
+            return attempt.earlier(type(made)) is not None
+
+    clock.advance(KEEP_SECRET.total_seconds() - 60)
+    assert await held()
+    assert await repeats.prune(db) == 0
+    clock.advance(120)
+    assert not await held(), "also before the sweep comes by"
+    assert await repeats.prune(db) == 1
+    assert len(await tenant_svc.rows("SELECT 1 FROM tenancy.repeats")) == 1, "what holds no secret stays"
 
 
 async def test_an_expired_key_may_stand_for_something_else(tenant_svc: TenantSvc) -> None:

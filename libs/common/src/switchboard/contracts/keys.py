@@ -45,7 +45,7 @@ class KeyView(Contract):
 
 class KeyMade(Contract):
     """``api_key`` is shown this once; only the hash of its secret is stored. Who names the request by an idempotency key has
-    this answer kept, sealed, for as long (:mod:`switchboard.repeats`)."""
+    this answer kept, sealed, for ten minutes (:data:`switchboard.repeats.KEEP_SECRET`)."""
 
     key: KeyView
     api_key: Sealed

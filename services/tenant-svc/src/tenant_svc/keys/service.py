@@ -13,6 +13,7 @@ from switchboard.contracts.base import Actor
 from switchboard.contracts.keys import Authenticate, KeyList, KeyMade, KeyView, NewKey
 from switchboard.errors import Conflict, FieldProblem, InvalidInput, NotAuthenticated, NotFound
 from switchboard.ids import parse_token, token
+from switchboard.repeats import KEEP_SECRET
 from switchboard.rights import KEY_SCOPES, Right, require
 from switchboard.sealed import Sealed
 
@@ -63,7 +64,8 @@ class Keys:
             row = (key_id, digest, list(view.scopes), view.name, view.created_by, now, view.expires_at)
             await write.conn.execute(sql.INSERT_KEY, *row)
             await write.audit(Line("api_key.made", Resource("api_key", token(key_id)), after=view))
-            return await write.attempt.keep(KeyMade(key=view, api_key=Sealed(format_api_key(key_id, secret))))
+            made = KeyMade(key=view, api_key=Sealed(format_api_key(key_id, secret)))
+            return await write.attempt.keep(made, lasts=KEEP_SECRET)
 
     async def all_of(self, tenant_id: UUID) -> KeyList:
         async with self._store.db.tenant(tenant_id, readonly=True) as conn:
