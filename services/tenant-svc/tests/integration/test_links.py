@@ -294,6 +294,20 @@ async def test_an_address_with_an_account_is_answered_like_one_without(
     assert len(known) == 3
 
 
+async def test_a_disabled_account_tells_nobody_that_the_password_is_right(
+    tenant_svc: TenantSvc, mailbox: Mailbox, work: list[str]
+) -> None:
+    await signed_up(tenant_svc, mailbox)
+    await tenant_svc.rows("UPDATE tenancy.accounts SET disabled_at = now()")
+    done = []
+    for email in ("nobody@sol.example", EMAIL):
+        work.clear()
+        with pytest.raises(NotAuthenticated) as refused:
+            await sign_in(tenant_svc, email)
+        done.append((refused.value.to_problem(), list(work)))
+    assert done[0] == done[1]
+
+
 async def test_how_long_an_answer_takes_tells_nothing(
     tenant_svc: TenantSvc, mailbox: Mailbox, record_property: Tried
 ) -> None:

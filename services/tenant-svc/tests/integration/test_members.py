@@ -218,6 +218,9 @@ async def test_accepted_fifty_times_at_once_it_brings_one_in(tenant_svc: TenantS
     assert [type(result) for result in results].count(members.Accepted) == 1
     lines = await tenant_svc.rows("SELECT 1 FROM tenancy.audit_log WHERE action = 'member.joined'")
     assert len(lines) == 1
+    await remove(tenant_svc, clinic.actor, guest)
+    with pytest.raises(NotFound):  # nor does it bring back who was removed
+        await tenant_svc.ask_as(members.ACCEPT_INVITATION, body, guest)
 
 
 async def test_who_may_invite_whom(tenant_svc: TenantSvc) -> None:
