@@ -261,7 +261,7 @@ async def test_no_input_makes_the_api_fail_or_tell(running_fleet: RunningFleet) 
             for attack in queue:
                 credential = credentials(attack, str(api.api_key), owner)
                 answer = await sent(http, attack, credential)
-                if answer.status_code == 429:  # more than the fleet's limit in a minute
+                while answer.status_code == 429:  # more than the fleet's limit in a minute
                     await asyncio.sleep(int(answer.headers["retry-after"]))
                     answer = await sent(http, attack, credential)
                 statuses[answer.status_code] += 1
