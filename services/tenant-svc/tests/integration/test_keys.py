@@ -7,10 +7,12 @@ import hashlib
 from uuid import UUID
 
 import pytest
+from switchboard import rights
 from switchboard.contracts import keys as contract
 from switchboard.contracts import tenants
 from switchboard.contracts.base import Actor, Empty, Service
 from switchboard.errors import Conflict, Forbidden, InvalidInput, NotAuthenticated, NotFound
+from switchboard.rights import RIGHTS_OF_ROLE, Right, Role
 from tenant_svc.keys.service import MAX_KEYS
 from tenant_svc.testing import Clinic, TenantSvc
 
@@ -87,6 +89,18 @@ async def test_nobody_makes_a_key_that_can_do_more_than_themselves(tenant_svc: T
     for spec, asked in ((tenants.PUBLISH, Empty()), (contract.NEW_KEY, body)):
         with pytest.raises(Forbidden):
             await tenant_svc.ask(spec, asked, other)
+
+
+async def test_a_key_has_no_scope_that_its_maker_lacks(
+    tenant_svc: TenantSvc, clinic: Clinic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever the table of rights says of who may make keys: today's makers have every scope."""
+    staff = RIGHTS_OF_ROLE[Role.STAFF] | {Right.KEYS_WRITE}
+    monkeypatch.setattr(rights, "RIGHTS_OF_ROLE", {**RIGHTS_OF_ROLE, Role.STAFF: staff})
+    keeper = Clinic(clinic.tenant_id, Actor(kind="user", id="k", tenant_id=clinic.tenant_id, roles=("staff",)))
+    with pytest.raises(Forbidden, match="audit:read"):
+        await tenant_svc.new_key(keeper, "calls:read", "audit:read")
+    assert (await tenant_svc.new_key(keeper, "calls:read")).key.scopes == ("calls:read",)
 
 
 async def test_a_key_of_before_keeps_its_role(tenant_svc: TenantSvc, clinic: Clinic) -> None:
