@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from uuid import UUID
 
 import pytest
-from fleet.api import Call, SwitchboardApi
+from fleet.api import ApiError, Call, SwitchboardApi
 from fleet.caller import CallFailed
 from fleet.e2e import RunningFleet, free_number
 
@@ -49,6 +50,22 @@ async def test_a_paused_clinic_says_so_and_hangs_up(running_fleet: RunningFleet)
             await asyncio.wait_for(asyncio.shield(caller.closed), 30)
         call = await ended_call(api)
     assert (call.outcome, call.end_reason) == ("notice", "tenant_not_live")
+
+
+async def test_a_suspended_clinic_has_a_notice_for_callers_and_changes_nothing(running_fleet: RunningFleet) -> None:
+    async with running_fleet.clinic(seed=36) as (api, clinic):
+        path = f"/ops/tenants/{UUID((await api.tenant()).tenant_id).hex}"
+        assert await running_fleet.operate("tenant-svc", f"{path}/suspend") == {"status": "suspended"}
+        with pytest.raises(ApiError, match="suspended"):
+            await api.set_agent(greeting="Hello.")
+        async with running_fleet.phone() as (caller, place):
+            await caller.dial(place.uri(clinic.number), timeout=25)
+            await caller.heard.until_speech(caller.established_at or 0.0, 15)
+            await asyncio.wait_for(asyncio.shield(caller.closed), 30)
+        call = await ended_call(api)
+        assert await running_fleet.operate("tenant-svc", f"{path}/resume") == {"status": "paused"}
+        await api.set_agent(greeting="Hello.")
+    assert (call.outcome, call.end_reason) == ("notice", "tenant_suspended")
 
 
 async def test_one_call_too_many_hears_a_notice(running_fleet: RunningFleet) -> None:

@@ -50,6 +50,7 @@ LOOKING = "read_only staff admin owner support"
 WORKING = "staff admin owner"
 DECIDING = "admin owner"
 AN_ID = str(UUID(int=7))
+SET_STATUS = "UPDATE tenancy.tenants SET status = $2 WHERE tenant_id = $1"
 
 
 def number(town: Town) -> dict[str, Any]:
@@ -172,8 +173,16 @@ def expected(operation: str, actor: str) -> int:
     return success if row.has(actor) else 403
 
 
-async def asked(town: Town, operation: str, actor: str) -> tuple[int, str, str]:
-    """Status, body and headers of one attempt, on a fresh thing of our clinic's."""
+@dataclass(frozen=True)
+class Attempt:
+    method: str
+    path: str
+    headers: dict[str, str]
+    body: dict[str, Any]
+
+
+async def prepared(town: Town, operation: str, actor: str) -> Attempt:
+    """One attempt, on a fresh thing of our clinic's."""
     row = MATRIX[operation]
     method, _, path = operation.partition(" ")
     for parameter in re.findall(r"{(\w+)}", path):
@@ -185,7 +194,12 @@ async def asked(town: Town, operation: str, actor: str) -> tuple[int, str, str]:
         body = {"files": {"file": ("a.txt", f"text {town.unique()}".encode(), "text/plain")}}
     elif row.body is not None:
         body = {"json": row.body(town) if callable(row.body) else row.body}
-    async with town.http.stream(method, path, headers=headers, **body) as response:
+    return Attempt(method, path, headers, body)
+
+
+async def sent(town: Town, attempt: Attempt) -> tuple[int, str, str]:
+    """Status, body and headers."""
+    async with town.http.stream(attempt.method, attempt.path, headers=attempt.headers, **attempt.body) as response:
         endless = response.headers.get("content-type", "").startswith("text/event-stream")
         text = "" if endless else (await response.aread()).decode()
     return response.status_code, text, str(response.headers)
@@ -208,7 +222,7 @@ async def test_everybody_gets_what_the_matrix_says_of_every_operation(town: Town
     complaints = []
     for operation in MATRIX:
         for actor in ACTORS:
-            complaints += wrong(operation, actor, *await asked(town, operation, actor))
+            complaints += wrong(operation, actor, *await sent(town, await prepared(town, operation, actor)))
     assert complaints == []
     record_property("requests of the matrix", len(MATRIX) * len(ACTORS))
 
@@ -218,12 +232,37 @@ async def test_the_canary_is_there_to_be_seen(town: Town) -> None:
     seen = {}
     for operation in SUCCESS:
         if operation.startswith("GET ") and operation != "GET /v1/live/events":
-            status, text, _ = await asked(town, operation, "owner")
+            status, text, _ = await sent(town, await prepared(town, operation, "owner"))
             seen[operation] = status == 200 and CANARY in text
     assert sorted(operation for operation, there in seen.items() if not there) == [
         "GET /v1/me/sessions",
         "GET /v1/providers",
     ]
+
+
+async def test_a_suspended_clinic_reads_what_it_could_and_changes_nothing(town: Town, record_property: Tried) -> None:
+    """How it becomes suspended has tests of its own. What a person does with their own account goes on."""
+    attempts = [
+        (operation, actor, await prepared(town, operation, actor))
+        for operation in TENANTS
+        for actor in ("owner", "staff", "key")
+    ]
+    mine, theirs = await prepared(town, "GET /v1/me", "owner"), await prepared(town, "PUT /v1/agent", "foreign_owner")
+    back = await prepared(town, "PUT /v1/agent", "owner")
+    await town.conn.execute(SET_STATUS, town.ours.tenant_id, "suspended")
+    complaints = []
+    for operation, actor, attempt in attempts:
+        status, text, _ = await sent(town, attempt)
+        changes = not MATRIX[operation].right.endswith(":read")
+        wanted = 403 if changes else expected(operation, actor)
+        told = "suspended" in text or not (changes and MATRIX[operation].has(actor))
+        if status != wanted or not told:
+            complaints.append(f"{operation} as {actor}: {status} instead of {wanted}: {text[:200]}")
+    assert complaints == []
+    assert [(await sent(town, attempt))[0] for attempt in (mine, theirs, back)] == [200, 200, 403]
+    await town.conn.execute(SET_STATUS, town.ours.tenant_id, "paused")
+    assert (await sent(town, back))[0] == 200
+    record_property("requests of a suspended clinic", len(attempts) + 4)
 
 
 async def test_no_header_or_field_says_which_tenant_one_is(town: Town) -> None:

@@ -8,7 +8,17 @@ import pytest
 from switchboard.bus import Call
 from switchboard.contracts.base import Actor
 from switchboard.errors import Forbidden, NotFound
-from switchboard.rights import KEY_SCOPES, RIGHTS_OF_ROLE, SUPPORT, Right, Role, allowed, rights_of, tenant_of
+from switchboard.rights import (
+    KEY_SCOPES,
+    READING,
+    RIGHTS_OF_ROLE,
+    SUPPORT,
+    Right,
+    Role,
+    allowed,
+    rights_of,
+    tenant_of,
+)
 
 pytestmark = pytest.mark.unit
 
@@ -80,3 +90,22 @@ def test_a_missing_right_is_named_with_who_has_it(right: Right, named: str) -> N
     assert allowed(call(member("owner")), right) == TENANT
     with pytest.raises(Forbidden, match=named):
         allowed(call(member("read_only")), right)
+
+
+def test_in_a_suspended_tenant_everybody_reads_what_they_could_and_changes_nothing() -> None:
+    for who in (member("owner"), member("read_only"), member(kind="api_key", scopes=tuple(KEY_SCOPES))):
+        suspended = call(who.model_copy(update={"suspended": True}))
+        for right in rights_of(who):
+            if right in READING:
+                assert allowed(suspended, right) == TENANT
+            else:
+                with pytest.raises(Forbidden, match=f"suspended: .*{right}"):
+                    allowed(suspended, right)
+    with pytest.raises(Forbidden, match="this needs the right"):
+        allowed(call(member("read_only").model_copy(update={"suspended": True})), Right.SETTINGS_WRITE)
+
+
+def test_what_reading_is() -> None:
+    assert {right for right in Right if right not in READING} == {
+        right for right in Right if right.value.partition(":")[2] in ("write", "end")
+    }

@@ -116,11 +116,18 @@ class RunningFleet:
 
     async def operators(self, service: str, path: str) -> list[dict[str, Any]]:
         """One list of a service's operators' pages."""
+        found: list[dict[str, Any]] = await self._operators("GET", service, path)
+        return found
+
+    async def operate(self, service: str, path: str) -> dict[str, Any]:
+        """What an operator does there."""
+        done: dict[str, Any] = await self._operators("POST", service, path)
+        return done
+
+    async def _operators(self, method: str, service: str, path: str) -> Any:
         async with client(base_url=self.layout.url(service)) as http:
-            reply = await http.get(path, headers={"authorization": f"Bearer {self.layout.secrets.operators}"})
-            reply.raise_for_status()
-            found: list[dict[str, Any]] = reply.json()
-            return found
+            headers = {"authorization": f"Bearer {self.layout.secrets.operators}"}
+            return (await http.request(method, path, headers=headers)).raise_for_status().json()
 
 
 def free_number(seed: str) -> str:

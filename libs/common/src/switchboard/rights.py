@@ -69,6 +69,9 @@ RIGHTS_OF_ROLE: Mapping[str, frozenset[Right]] = {
 KEY_SCOPES = _ALL - _OWNERS_ONLY - {Right.KEYS_WRITE, Right.MEMBERS_WRITE}
 """What a key may be for. Who may come in is decided by people, who can be asked for a second factor."""
 
+READING = frozenset(right for right in Right if right.value.endswith(":read"))
+"""All that is left to everybody in a suspended tenant."""
+
 _OF_A_TENANT = frozenset({"user", "api_key"})
 
 
@@ -98,6 +101,10 @@ def allowed(call: Call, right: Right) -> UUID:
 def require(actor: Actor, right: Right) -> None:
     """:class:`Forbidden` that names ``right``, and who has it."""
     if right in rights_of(actor):
+        if actor.suspended and right not in READING:
+            raise Forbidden(
+                f"this account is suspended: it can be read; {right.value} waits until the platform resumes it"
+            )
         return
     roles = " or ".join(role for role in Role if right in RIGHTS_OF_ROLE[role])
     key = f", or an API key with the scope {right.value}" if right in KEY_SCOPES else ""

@@ -47,6 +47,7 @@ async def test_tenants_are_listed_page_by_page_without_their_configuration(tenan
 async def test_a_suspended_clinic_takes_no_calls_until_an_operator_says_so(tenant_svc: TenantSvc) -> None:
     clinic = await tenant_svc.ready_clinic("+34911000401")
     await tenant_svc.ask(contract.GO_LIVE, Empty(), clinic)
+    key = (await tenant_svc.new_key(clinic, "settings:write")).api_key
     path = f"/ops/tenants/{clinic.tenant_id.hex}"
     assert (await tenant_svc.operate("POST", f"{path}/resume")).status_code == 409
     assert (await tenant_svc.operate("POST", f"{path}/suspend")).json() == {"status": "suspended"}
@@ -56,7 +57,9 @@ async def test_a_suspended_clinic_takes_no_calls_until_an_operator_says_so(tenan
     snapshot = await tenant_svc.snapshot(clinic)
     assert snapshot is not None
     assert (snapshot.status, snapshot.version) == (TenantStatus.SUSPENDED, 2)
+    assert (await tenant_svc.authenticate(key)).suspended
     assert (await tenant_svc.operate("POST", f"{path}/resume")).json() == {"status": "paused"}
+    assert not (await tenant_svc.authenticate(key)).suspended
     assert (await tenant_svc.ask(contract.GO_LIVE, Empty(), clinic)).version == 4
     actions = await tenant_svc.rows("SELECT action FROM tenancy.audit_log ORDER BY seq DESC LIMIT 3")
     assert [row["action"] for row in actions] == ["tenant.went_live", "tenant.resumed", "tenant.suspended"]

@@ -140,7 +140,8 @@ class Actor(Contract):
     """On whose behalf a request is made, and on which terms; set by whoever authenticated, checked by the owner
     (:mod:`switchboard.rights`).
 
-    ``scopes`` are an API key's rights; ``session_id`` is that of a user's session.
+    ``scopes`` are an API key's rights; ``session_id`` is that of a user's session; ``suspended``: the platform has suspended
+    the tenant.
     """
 
     kind: Literal["user", "api_key", "service", "anonymous"]
@@ -149,6 +150,7 @@ class Actor(Contract):
     roles: tuple[str, ...] = ()
     scopes: tuple[str, ...] = ()
     session_id: UUID | None = None
+    suspended: bool = False
     origin: Origin | None = None
     terms: Terms | None = None
 

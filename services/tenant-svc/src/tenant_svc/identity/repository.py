@@ -56,7 +56,7 @@ VALUES ($1, $2, $3, $4, $5, $5, $6, $7, $8)
 """
 # By the narrow look-up: the tenant is not known before.
 SELECT_SESSION = """
-SELECT id, account_id, stage, last_seen_at, expires_at, tenant_id, role FROM tenancy.session($1, $2)
+SELECT id, account_id, stage, last_seen_at, expires_at, tenant_id, role, suspended FROM tenancy.session($1, $2)
 """
 SELECT_OPEN_SESSION = """
 SELECT id, expires_at FROM tenancy.sessions

@@ -89,6 +89,7 @@ class Sessions:
             tenant_id=row["tenant_id"],
             roles=(row["role"],) if row["role"] else (),
             session_id=row["id"],
+            suspended=row["suspended"],
         )
 
     async def all_of(self, user: SignedInUser) -> SessionList:

@@ -20,4 +20,6 @@ UPDATE tenancy.api_keys SET revoked_at = $2 WHERE id = $1 AND revoked_at IS NULL
 TOUCH_KEY = "UPDATE tenancy.api_keys SET last_used_at = $2 WHERE id = $1"
 
 # Before the tenant is known, by the narrow look-up.
-SELECT_KEY = "SELECT tenant_id, secret_sha256, roles, scopes, expires_at, last_used_at FROM tenancy.api_key($1)"
+SELECT_KEY = (
+    "SELECT tenant_id, secret_sha256, roles, scopes, expires_at, last_used_at, suspended FROM tenancy.api_key($1)"
+)

@@ -101,6 +101,7 @@ class Keys:
             tenant_id=found["tenant_id"],
             roles=tuple(sorted(found["roles"])),
             scopes=tuple(sorted(found["scopes"])),
+            suspended=found["suspended"],
         )
 
 

@@ -60,7 +60,7 @@ def operators_router(
 
     @post("/tenants/{tenant:str}/suspend", status_code=200)
     async def suspend(tenant: str, request: Request[Any, Any, Any]) -> dict[str, Any]:
-        """Callers hear a notice; the clinic can't go live by itself."""
+        """Callers hear a notice; the clinic reads and changes nothing."""
         return {"status": await publishing.suspend(parse_token(tenant, "tenant"), _operator(request))}
 
     @post("/tenants/{tenant:str}/resume", status_code=200)
