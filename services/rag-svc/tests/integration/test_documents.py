@@ -241,3 +241,23 @@ async def test_erasing_a_tenant_leaves_nothing_of_it_and_everything_of_others(
 
     assert await outbox(db, ours) == [] and len(await outbox(db, theirs)) == 3
     assert len((await documents.page(theirs, Page()))[0]) == 1
+
+
+@pytest.mark.parametrize("store", STORES)
+async def test_each_eraser_erases_its_own_store_and_nothing_else(
+    documents: Documents, embedder: Any, blobs: Blobs, store: str
+) -> None:
+    tenant = uuid4()
+    body = registration(tenant)
+    where = key(tenant, "documents", body.document_id)
+    await blobs.put(where, b"bytes")
+    await documents.register(tenant, body, OWNER)
+    (eraser,) = (one for one in erasers(documents, blobs) if one.store == store)
+    assert await eraser.erase(uuid4()) == 0
+    assert await eraser.erase(tenant) > 0
+    kept = {"postgres.knowledge": bool((await documents.page(tenant, Page()))[0]), "blobs": True}
+    try:
+        await blobs.get(where)
+    except NotFound:
+        kept["blobs"] = False
+    assert kept == {name: name != store for name in STORES}

@@ -26,6 +26,7 @@ from tenant_svc.testing import Clinic, TenantSvc, environment, until
 pytestmark = pytest.mark.integration
 
 NUMBER = "+34911000201"
+TENANT_ROW = "SELECT 1 FROM tenancy.tenants WHERE tenant_id = $1"
 
 
 def writer(bus: Bus, settings: Settings) -> SnapshotWriter:
@@ -180,6 +181,34 @@ async def test_an_erased_tenant_is_gone_everywhere_and_stays_so(
     assert live is not None
     assert live.status is TenantStatus.LIVE
     assert STORES == ("postgres.tenancy", "bus.snapshots", "bus.audit-heads", "bus.tenant-keys")
+
+
+@pytest.mark.parametrize("store", STORES)
+async def test_each_eraser_erases_its_own_store_and_nothing_else(
+    tenant_svc: TenantSvc, settings: Settings, own_bus: Bus, store: str
+) -> None:
+    clinic, other = await tenant_svc.ready_clinic(NUMBER), await tenant_svc.ready_clinic("+34911000299")
+    for each in (clinic, other):
+        await tenant_svc.ask(contract.GO_LIVE, Empty(), each)
+    async with Database.open(settings.database, name="erasure") as db:
+        anchors = Anchors(db, own_bus.bucket(AUDIT_HEADS))
+        for each in (clinic, other):
+            await until(lambda tenant_id=each.tenant_id: _anchored(anchors, tenant_id))
+        (eraser,) = (
+            one for one in erasers(db, writer(own_bus, settings), anchors, own_bus.keyring) if one.store == store
+        )
+        assert await eraser.erase(clinic.tenant_id) > 0
+
+        async def kept(tenant_id: UUID) -> dict[str, bool]:
+            return {
+                "postgres.tenancy": bool(await tenant_svc.rows(TENANT_ROW, tenant_id)),
+                "bus.snapshots": await own_bus.bucket(SNAPSHOTS).get(tenant_id.hex) is not None,
+                "bus.audit-heads": tenant_id in await anchors.tenants(),
+                "bus.tenant-keys": await own_bus.bucket(TENANT_KEYS).get(tenant_id.hex) is not None,
+            }
+
+        assert await kept(clinic.tenant_id) == {name: name != store for name in STORES}
+        assert all((await kept(other.tenant_id)).values())
 
 
 async def _anchored(anchors: Anchors, tenant_id: UUID) -> bool:

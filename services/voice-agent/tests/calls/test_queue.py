@@ -173,3 +173,16 @@ async def test_erasing_a_tenant_erases_what_waits_of_it(spool: Spool, tmp_path: 
     assert spool.size() > 0
     assert await eraser.erase(TENANT) == 1
     assert spool.size() == 0
+
+
+async def test_erasing_a_tenant_erases_the_models_of_its_words(spool: Spool, tmp_path: Path) -> None:
+    models = tmp_path / "models"
+    others = uuid.uuid4()
+    for tenant in (TENANT, others):
+        (models / tenant.hex / "1").mkdir(parents=True)
+        (models / tenant.hex / "1" / "words.lm").write_text("words")
+    eraser = next(one for one in erasers(models, spool) if one.store == "speech-models")
+    assert await eraser.erase(uuid.uuid4()) == 0
+    assert await eraser.erase(TENANT) == 1
+    assert [folder.name for folder in models.iterdir()] == [others.hex]
+    assert await eraser.erase(TENANT) == 0
