@@ -192,8 +192,8 @@ async def test_each_eraser_erases_its_own_store_and_nothing_else(
         await tenant_svc.ask(contract.GO_LIVE, Empty(), each)
     async with Database.open(settings.database, name="erasure") as db:
         anchors = Anchors(db, own_bus.bucket(AUDIT_HEADS))
-        for each in (clinic, other):
-            await until(lambda tenant_id=each.tenant_id: _anchored(anchors, tenant_id))
+        await until(lambda: _anchored(anchors, clinic.tenant_id))
+        await until(lambda: _anchored(anchors, other.tenant_id))
         (eraser,) = (
             one for one in erasers(db, writer(own_bus, settings), anchors, own_bus.keyring) if one.store == store
         )
