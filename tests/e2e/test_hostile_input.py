@@ -232,8 +232,8 @@ async def person(fleet: RunningFleet, clinic: Clinic) -> AsyncIterator[Browser]:
 
 
 def credentials(attack: Attack, key: str, owner: Browser) -> dict[str, str]:
-    by_session = attack.path.split("?")[0].split("/")[2] in PEOPLE and (attack.method, attack.path) != SIGNING_OUT
-    if not by_session:
+    path = attack.path.partition("?")[0]
+    if path.split("/")[2] not in PEOPLE or (attack.method, path) == SIGNING_OUT:
         return {"authorization": f"Bearer {key}"}
     return {"cookie": f"{SESSION}={owner.cookies[SESSION]}", "sec-fetch-site": "same-origin"}
 
