@@ -2,7 +2,7 @@
 # Every target first runs the set-up, which takes no time when there is nothing to do.
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: contracts images bench-offline-stt bench-offline-answers bench-voice bench-voice-to-voice bench-answering bench-barge-in bench-call-cost bench-bus bench-retrieval bench-admission bench-gateway bench-guard bench-page help setup test-setup demo up down status logs call test lint types unit integration e2e prove mutants lock
+.PHONY: contracts images bench-offline-stt bench-offline-answers bench-voice bench-voice-to-voice bench-answering bench-barge-in bench-call-cost bench-bus bench-retrieval bench-admission bench-gateway bench-guard bench-page help setup test-setup demo up down status logs call test lint types unit integration e2e prove mutants security lock
 
 python := .venv/bin/python
 fleet := $(python) -m fleet
@@ -68,6 +68,9 @@ prove: test-setup ## the long forms of what CI runs shortly, each written into d
 
 mutants: test-setup ## remove the lines that keep the bus's promises, one after the other: which test notices? (PROMISE="poison")
 	@$(python) -m fleet.mutants $(PROMISE)
+
+security: test-setup ## attack isolation, access and signing in, then remove each guard: which test notices? Written into docs/security.md (ATTACK=links)
+	@$(python) -m fleet.security $(ATTACK)
 
 test: test-setup lint types ## lint, types, and all tests
 	@.venv/bin/pytest -q -m unit

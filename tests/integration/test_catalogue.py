@@ -7,6 +7,7 @@ from pathlib import Path
 
 import asyncpg
 import pytest
+from fleet.prove import Tried
 from switchboard.testing.catalogue import (
     function_gaps,
     isolation_gaps,
@@ -28,8 +29,12 @@ async def admin(migrated: MigratedDatabase) -> AsyncIterator[asyncpg.Connection[
     await conn.close()
 
 
-async def test_every_table_of_a_tenant_is_isolated(admin: asyncpg.Connection[asyncpg.Record]) -> None:
-    assert len(await tenant_tables(admin)) >= 6
+async def test_every_table_of_a_tenant_is_isolated(
+    admin: asyncpg.Connection[asyncpg.Record], record_property: Tried
+) -> None:
+    tables = await tenant_tables(admin)
+    assert len(tables) >= 6
+    record_property("tables", len(tables))
     assert await isolation_gaps(admin) == []
 
 

@@ -12,30 +12,12 @@ from switchboard import subjects
 from switchboard.clock import ManualClock
 from switchboard.errors import InvalidId
 from switchboard.ids import Ids, created_at, parse_optional_token, parse_token, token
+from switchboard.testing.hostile import HOSTILE_IDS
 
 pytestmark = pytest.mark.unit
 
-HOSTILE = [
-    "*",
-    ">",
-    "a.b",
-    "",
-    "_ ",
-    "x\r\nPUB evil 1\r\nz",
-    "0" * 31,
-    "0" * 33,
-    "0" * 31 + "\n",
-    "0" * 32 + "\n",
-    "A" * 32,
-    "g" * 32,
-    "٠" * 32,
-    "\x00" * 32,
-    "ｆ" * 32,
-    "x" * 300,
-]
 
-
-@pytest.mark.parametrize("text", HOSTILE)
+@pytest.mark.parametrize("text", ["", "A" * 32, *HOSTILE_IDS])
 def test_hostile_ids_are_refused(text: str) -> None:
     with pytest.raises(InvalidId) as caught:
         parse_token(text, "call_id")

@@ -14,12 +14,15 @@ import pytest
 import pytest_asyncio
 from api_gateway.settings import Settings
 from api_gateway.testing import Peers, RunningGateway, Tenant
+from cryptography.hazmat.primitives.asymmetric import rsa
 from fleet.bus_fixtures import BusServer
+from fleet.prove import Tried
 from livekit.api import AccessToken
 from switchboard.bus import Delivery
 from switchboard.contracts.base import Service as Name
 from switchboard.contracts.calls import MediaHint
 from switchboard.http import HttpResponse
+from switchboard.testing.hostile import HOSTILE_IDS
 
 pytestmark = pytest.mark.integration
 
@@ -116,6 +119,7 @@ def forgeries(settings: Settings, body: bytes) -> dict[str, str | None]:
     def token(key: str = secret, algorithm: str = "HS256", **changes: Any) -> str:
         return jwt.encode(_claims(settings, body, **changes), key, algorithm=algorithm)
 
+    private = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     header = base64.urlsafe_b64encode(b'{"alg":"none","typ":"JWT"}').rstrip(b"=").decode()
     claims = base64.urlsafe_b64encode(json.dumps(_claims(settings, body)).encode()).rstrip(b"=").decode()
     return {
@@ -124,23 +128,54 @@ def forgeries(settings: Settings, body: bytes) -> dict[str, str | None]:
         "no token": "nonsense",
         "wrong secret": token(key="0" * 64),
         "wrong issuer": token(iss="another-key"),
+        "no issuer": token(iss=None),
         "expired": token(exp=now - 3600),
         "no expiry": token(exp=None),
+        "not valid yet": token(nbf=now + 3600),
+        "of the future": token(iat=now + 3600),
+        "for another audience": token(aud="another"),
         "of another body": token(sha256=body_hash(b"{}")),
         "no body hash": token(sha256=None),
         "malformed body hash": token(sha256="!"),
+        "hash of the body in hex": token(sha256=hashlib.sha256(body).hexdigest()),
         "unsigned": f"{header}.{claims}.",
-        "another algorithm": token(algorithm="HS512"),
+        "HS384": token(algorithm="HS384"),
+        "HS512": token(algorithm="HS512"),
+        "RS256": jwt.encode(_claims(settings, body), private, algorithm="RS256"),
+        "its signature cut off": token().rpartition(".")[0] + ".",
+        "another's token twice": f"{token(key='0' * 64)}.{token()}",
     }
 
 
-async def test_forgeries_are_refused(gateway: RunningGateway, gateway_settings: Settings) -> None:
+async def test_forgeries_are_refused(
+    gateway: RunningGateway, gateway_settings: Settings, record_property: Tried
+) -> None:
     body = event()
-    for name, token in forgeries(gateway_settings, body).items():
+    forged = forgeries(gateway_settings, body)
+    for name, token in forged.items():
         response = await post(gateway, body, token)
         assert response.status_code == 401, name
         assert response.headers["content-type"] == "application/problem+json"
     assert (await post(gateway, body, signed(gateway_settings, body))).status_code == 200
+    record_property("forged webhooks", len(forged))
+
+
+async def test_a_hostile_event_becomes_one_hint_on_its_one_subject(
+    gateway: RunningGateway, gateway_settings: Settings, hints: Hints, record_property: Tried
+) -> None:
+    """Whatever a caller has LiveKit say of a room travels as data. Ids that differ stay different."""
+    fitting = [text for text in HOSTILE_IDS if len(text) <= 64]
+    for text in HOSTILE_IDS:
+        who = {"sid": text, "identity": text, "kind": "SIP", "attributes": {"sip.callID": text, text: text}}
+        body = event(identifier=text, room={"sid": text, "name": text}, participant=who)
+        assert (await post(gateway, body, signed(gateway_settings, body))).status_code == 200, text
+    async with asyncio.timeout(30):
+        came = [await hints.get() for _ in fitting]
+    assert {hint.event_id for hint, _ in came} == set(fitting)
+    assert {delivery.subject for _, delivery in came} == {"tenants._.calls._.media"}
+    assert all(hint.room_sid == hint.sip_call_id == str(hint.room_name) == hint.event_id for hint, _ in came)
+    assert hints.empty()
+    record_property("hostile events", len(HOSTILE_IDS))
 
 
 async def test_the_raw_bytes_are_what_is_verified(gateway: RunningGateway, gateway_settings: Settings) -> None:

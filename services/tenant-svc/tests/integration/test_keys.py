@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import hmac
+import secrets
 from uuid import UUID
 
 import pytest
+from fleet.prove import Tried
 from switchboard import rights
 from switchboard.contracts import keys as contract
 from switchboard.contracts import tenants
@@ -70,6 +73,34 @@ async def test_an_expired_key_is_answered_like_an_unknown_one(tenant_svc: Tenant
             await tenant_svc.authenticate(presented)
         said.append(refused.value.to_problem())
     assert said[0] == said[1] == said[2]
+
+
+async def test_the_same_is_compared_for_every_key_that_is_not_let_in(
+    tenant_svc: TenantSvc, clinic: Clinic, monkeypatch: pytest.MonkeyPatch, record_property: Tried
+) -> None:
+    """One comparison, in constant time, of as many bytes: how long an answer takes does not tell whether a key exists."""
+    revoked, expired, wrong = [await tenant_svc.new_key(clinic) for _ in range(3)]
+    await tenant_svc.ask(contract.REVOKE_KEY, contract.RevokeKey(key_id=revoked.key.key_id), clinic)
+    await tenant_svc.rows("UPDATE tenancy.api_keys SET expires_at = now() WHERE id = $1", expired.key.key_id)
+    compared: list[tuple[int, int]] = []
+
+    def compare(held: bytes, given: bytes) -> bool:
+        compared.append((len(held), len(given)))
+        return secrets.compare_digest(held, given)
+
+    monkeypatch.setattr(hmac, "compare_digest", compare)
+    presented = (
+        f"sb_{UUID(int=7).hex}_{'0' * 64}",
+        revoked.api_key,
+        expired.api_key,
+        f"{wrong.api_key[:-64]}{'0' * 64}",
+    )
+    for key in presented:
+        compared.clear()
+        with pytest.raises(NotAuthenticated):
+            await tenant_svc.authenticate(key)
+        assert compared == [(32, 32)]
+    record_property("keys that are not let in", len(presented))
 
 
 async def test_nobody_makes_a_key_that_can_do_more_than_themselves(tenant_svc: TenantSvc, clinic: Clinic) -> None:

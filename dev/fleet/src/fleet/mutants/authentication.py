@@ -101,25 +101,11 @@ SESSIONS = (
         _LET_IN,
     ),
     Mutant(
-        "half a session is none",
-        "nobody looks",
-        (Edit(f"{_TENANCY}/identity/sessions.py", 'if row["stage"] != "full":', "if False:"),),
-        f"{_PEOPLE}/test_second_factor.py::test_a_password_alone_is_a_session_that_can_do_nothing",
-        _LET_IN,
-    ),
-    Mutant(
         "somebody who is disabled is out",
         "sessions that were not ended go on",
         (Edit(_LOOK_UPS, "a.id = s.account_id AND a.disabled_at IS NULL", "a.id = s.account_id"),),
         f"{_SESSIONS}::test_an_account_that_is_disabled_without_ending_its_sessions_is_out_as_well",
         _LET_IN,
-    ),
-    Mutant(
-        "a code is good once",
-        "again and again",
-        (Edit(_SQL, "WHERE id = $1 AND totp_step < $2 RETURNING true", "WHERE id = $1 RETURNING true"),),
-        f"{_PEOPLE}/test_second_factor.py::test_a_code_works_once_also_for_twenty_at_once",
-        r"assert \d+ == 1",
     ),
     Mutant(
         "another site can't use somebody's session",
@@ -137,6 +123,20 @@ SESSIONS = (
 )
 
 KEYS = (
+    Mutant(
+        "half a session is none",
+        "nobody looks",
+        (Edit(f"{_TENANCY}/identity/sessions.py", 'if row["stage"] != "full":', "if False:"),),
+        f"{_ATTACKS}::test_no_credential_is_taken_for_one_of_another_kind",
+        r"half a session as session, written as secret: 200",
+    ),
+    Mutant(
+        "a session that is whole is no half one",
+        "it gets another with a code",
+        (Edit(_SQL, "token_sha256 = $1 AND stage = 'second_factor' AND ended_at", "token_sha256 = $1 AND ended_at"),),
+        f"{_ATTACKS}::test_no_credential_is_taken_for_one_of_another_kind",
+        r"session as second_factor, written as secret: 200",
+    ),
     Mutant(
         "a revoked key is out",
         "it is let in",
@@ -170,6 +170,72 @@ KEYS = (
         ),
         f"{_PEOPLE}/test_keys.py::test_the_same_is_compared_for_every_key_that_is_not_let_in",
         r"AssertionError",
+    ),
+)
+
+REPLAY = (
+    Mutant(
+        "a code is good once",
+        "again and again",
+        (Edit(_SQL, "WHERE id = $1 AND totp_step < $2 RETURNING true", "WHERE id = $1 RETURNING true"),),
+        f"{_PEOPLE}/test_second_factor.py::test_a_code_works_once_also_for_twenty_at_once",
+        r"assert \d+ == 1",
+    ),
+    Mutant(
+        "an event that is sent again counts once",
+        "it counts again",
+        (
+            Edit(
+                f"{_GATEWAY}/webhooks/livekit.py",
+                "message_id=message_id_of(hint.event_id)",
+                "message_id=found.bus.ids.new()",
+            ),
+        ),
+        f"{_EDGE}/test_livekit_webhook.py::test_an_event_becomes_a_hint_once",
+        r"AssertionError: the repeated event was dropped",
+    ),
+    Mutant(
+        "a link is good once",
+        "again and again",
+        (Edit(_SQL, _USE_LINK, "AND expires_at > $4\n"),),
+        f"{_ATTACKS}::test_what_was_used_is_of_no_use_again",
+        r"AssertionError: a link",
+    ),
+)
+
+GUESSING = (
+    Mutant(
+        "passwords are counted by account",
+        "signing in is not",
+        (
+            Edit(
+                f"{_GATEWAY}/identity/endpoints.py",
+                '    """Sign in with address and password."""\n    await count_account(request, form.email)\n',
+                '    """Sign in with address and password."""\n',
+            ),
+        ),
+        f"{_EDGE}/test_rate_limits.py::test_whatever_signs_somebody_in_is_counted_by_account[sign-in]",
+        r"AssertionError",
+    ),
+    Mutant(
+        "a session takes so many codes",
+        "any number",
+        (Edit(_SQL, "AND expires_at > $2 AND attempts < $3\n", "AND expires_at > $2 AND $3::int > 0\n"),),
+        f"{_PEOPLE}/test_second_factor.py::test_guessing_has_an_end",
+        _LET_IN,
+    ),
+    Mutant(
+        "an account takes so many codes",
+        "any number, five for each signing in",
+        (
+            Edit(
+                f"{_TENANCY}/identity/totp.py",
+                'if waiting is None or await self._guessed(waiting["account_id"]):',
+                "if waiting is None:",
+            ),
+        ),
+        f"{_PEOPLE}/test_second_factor.py::test_signing_in_again_and_again_does_not_help_guessing",
+        _LET_IN,
     ),
 )
 
@@ -225,7 +291,7 @@ FORMS = (
     ),
 )
 
-WEBHOOKS = (
+SIGNED = (
     Mutant(
         "a webhook's token is for its body",
         "the body's hash is not looked at",
@@ -275,19 +341,6 @@ WEBHOOKS = (
         r"AssertionError: wrong secret",
     ),
     Mutant(
-        "an event that is sent again counts once",
-        "it counts again",
-        (
-            Edit(
-                f"{_GATEWAY}/webhooks/livekit.py",
-                "message_id=message_id_of(hint.event_id)",
-                "message_id=found.bus.ids.new()",
-            ),
-        ),
-        f"{_EDGE}/test_livekit_webhook.py::test_an_event_becomes_a_hint_once",
-        r"AssertionError: the repeated event was dropped",
-    ),
-    Mutant(
         "a cursor is signed",
         "nobody looks at the signature",
         (
@@ -302,4 +355,4 @@ WEBHOOKS = (
     ),
 )
 
-MUTANTS = LINKS + SESSIONS + KEYS + ENUMERATION + FORMS + WEBHOOKS
+MUTANTS = LINKS + SESSIONS + KEYS + REPLAY + GUESSING + ENUMERATION + FORMS + SIGNED

@@ -42,7 +42,11 @@ CATALOGUE = (
     Mutant(
         "look-ups across tenants are for their service",
         "everybody may execute them",
-        (Edit(_STATEMENTS, "REVOKE ALL ON FUNCTION {name} FROM PUBLIC;\n", ""),),
+        (
+            Edit(
+                _STATEMENTS, "ON FUNCTION {name} TO {roles.service};", "ON FUNCTION {name} TO {roles.service}, PUBLIC;"
+            ),
+        ),
         f"{_CATALOGUE}::test_every_security_definer_function_is_listed",
         r"may be executed by everybody",
     ),
@@ -88,6 +92,12 @@ TRANSACTIONS = (
     ),
 )
 
+_DOCUMENTS_OF_ALL = Edit(
+    _STATEMENTS,
+    "USING ({TENANT_PREDICATE})",
+    "USING ({'true' if table == 'documents' else TENANT_PREDICATE})",
+)
+
 MATRIX = (
     Mutant(
         "every operation asks for its right",
@@ -115,13 +125,7 @@ MATRIX = (
     Mutant(
         "another tenant's id is not found",
         "documents are everybody's to see",
-        (
-            Edit(
-                _STATEMENTS,
-                "USING ({TENANT_PREDICATE})",
-                "USING ({'true' if table == 'documents' else TENANT_PREDICATE})",
-            ),
-        ),
+        (_DOCUMENTS_OF_ALL,),
         _MATRIX,
         r"GET /v1/documents/\{document_id\} as foreign_owner: 200 instead of 404",
     ),
@@ -131,6 +135,16 @@ MATRIX = (
         (Edit(f"{_COMMON}/rights.py", " or actor.tenant_id != call.tenant_id:", ":"),),
         "libs/common/tests/test_rights.py::test_only_people_and_keys_of_the_tenant_find_anything",
         _LET_IN,
+    ),
+)
+
+DRAWN = (
+    Mutant(
+        "another tenant's id is not found",
+        "documents are everybody's to see",
+        (_DOCUMENTS_OF_ALL,),
+        f"{_WHOLE}/test_drawn_requests.py::test_another_clinics_owner_with_our_ids_sees_and_changes_nothing",
+        r"GET /v1/documents/\{document_id\}: 200 with our id",
     ),
 )
 
@@ -177,6 +191,48 @@ HOSTILE = (
         f"{_EDGE}/test_hostile_ids.py::test_a_hostile_id_in_a_path_is_refused_before_anybody_is_asked",
         r"AssertionError|ValueError",
     ),
+    Mutant(
+        "no account's address is in Redis",
+        "it is its key",
+        (
+            Edit(
+                f"{_GATEWAY}/limits/middleware.py",
+                'key = hashed(passage.limits.secret, "account", account.strip().casefold().encode())',
+                "key = account.strip().casefold()",
+            ),
+        ),
+        f"{_EDGE}/test_hostile_ids.py::test_no_hostile_text_becomes_part_of_a_key_in_redis",
+        r"AssertionError",
+    ),
+    Mutant(
+        "a name of a room is that room",
+        "there is one when there is any",
+        (
+            Edit(
+                "services/call-orchestrator/src/call_orchestrator/adapters/livekit.py",
+                "only = api.ListRoomsRequest(names=[room_name])",
+                "only = api.ListRoomsRequest()",
+            ),
+        ),
+        f"{_WHOLE}/test_rooms.py::test_a_hostile_name_is_no_other_room",
+        r"AssertionError",
+    ),
 )
 
-MUTANTS = CATALOGUE + ROWS + TRANSACTIONS + MATRIX + SUSPENDED + SUBJECTS + HOSTILE
+ROOM_TOKENS = (
+    Mutant(
+        "a caller's token joins one room",
+        "and administers it",
+        (
+            Edit(
+                "dev/sip-node/src/sip_node/room.py",
+                "        room_join=True,\n",
+                "        room_join=True,\n        room_admin=True,\n",
+            ),
+        ),
+        f"{_WHOLE}/test_rooms.py::test_a_token_for_one_room_is_for_that_room",
+        r"RoomService/DeleteRoom call-[0-9a-f]+: 200",
+    ),
+)
+
+MUTANTS = CATALOGUE + ROWS + TRANSACTIONS + MATRIX + DRAWN + SUSPENDED + SUBJECTS + HOSTILE + ROOM_TOKENS
