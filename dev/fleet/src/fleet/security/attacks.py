@@ -123,7 +123,14 @@ SIGNING_IN = (
         Row(
             "links",
             "links and invitations redeemed twice, late, by another browser or another address, or fifty times at once",
-            (f"{_PEOPLE}/test_links.py", f"{_PEOPLE}/test_members.py"),
+            (
+                f"{_PEOPLE}/test_links.py::test_of_fifty_who_redeem_a_link_at_once_one_gets_in",
+                f"{_PEOPLE}/test_links.py::test_a_link_is_for_the_browser_that_asked_and_for_ten_minutes",
+                f"{_PEOPLE}/test_links.py::test_a_second_link_to_sign_up_changes_nobodys_password",
+                f"{_PEOPLE}/test_links.py::test_a_link_that_opens_nothing_opens_nothing",
+                f"{_PEOPLE}/test_links.py::test_only_hashes_of_links_are_kept_and_no_mail_once_it_is_sent",
+                f"{_PEOPLE}/test_members.py",
+            ),
         ),
         authentication.LINKS,
     ),
