@@ -148,7 +148,8 @@ async def test_no_credential_is_taken_for_one_of_another_kind(town: Town, record
         known = await credentials(town, somebody)
         link = next(one for one in known if one.name == "link")
         places = Places(town, somebody.browser.cookies[BROWSER], f"{link.id}.{link.secret}", _endless(somebody))
-        taken, tried = [], 0
+        taken: list[str] = []
+        tried = 0
         for credential in known:
             for form, text in credential.forms().items():
                 for place in ("bearer", "session", "second_factor", "redeem", "its_browser", "invitation"):
@@ -286,7 +287,8 @@ def forms() -> dict[str, set[str]]:
 
 async def test_no_form_takes_a_field_that_says_who_one_is(town: Town, record_property: Tried) -> None:
     """Mass assignment: each such field is named, and nothing is done."""
-    owner, passed, tried = await town.owner(), [], 0
+    owner, tried = await town.owner(), 0
+    passed: list[str] = []
     for operation, own in forms().items():
         method, _, path = operation.partition(" ")
         for parameter in ("user_id", "document_id", "call_id"):

@@ -118,7 +118,8 @@ async def test_a_token_for_one_room_is_for_that_room(
         Dispatch(DispatchResult.ACCEPT, room_name=theirs, identity="sip_caller", name="caller"),
         {},
     )
-    let, tried = [], 0
+    let: list[str] = []
+    tried = 0
     async with client(base_url=livekit_server.http_url) as http:
         assert await joins(http, token) == 200
         for wrong in (altered(token, theirs), forged, token.rpartition(".")[0] + "."):

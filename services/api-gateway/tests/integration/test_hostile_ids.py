@@ -50,7 +50,8 @@ async def test_a_hostile_id_in_a_path_is_refused_before_anybody_is_asked(
     gateway_settings: Settings, peers: Peers, tenant: Tenant, record_property: Tried
 ) -> None:
     """Also before it is known who asks: authenticating is a request on the bus."""
-    found, tried = [], 0
+    found: list[str] = []
+    tried = 0
     async with unlimited(gateway_settings) as gateway:
         for method, path in with_an_id():
             for text in HOSTILE_IDS:
