@@ -51,7 +51,7 @@ def overlay(mutant: Mutant, folder: Path) -> list[Path]:
 def run(tests: list[str], path: list[Path], environment: dict[str, str]) -> tuple[int, str]:
     """pytest's exit status and output."""
     # Asserts are not shortened, so that a reason can be looked for in them.
-    options = ("-q", "-x", "-vv", "--tb=short", "--show-capture=no", "-p", "no:cacheprovider", "--timeout=180")
+    options = ("-x", "-vv", "--tb=short", "--show-capture=no", "-p", "no:cacheprovider", "--timeout=180")
     env = {
         **os.environ,
         "BUS_PATIENCE_S": PATIENCE_SECONDS,
