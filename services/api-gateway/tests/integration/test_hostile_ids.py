@@ -50,7 +50,6 @@ async def test_a_hostile_id_in_a_path_is_refused_before_anybody_is_asked(
     gateway_settings: Settings, peers: Peers, tenant: Tenant, record_property: Tried
 ) -> None:
     """Also before it is known who asks: authenticating is a request on the bus."""
-    found: list[str] = []
     tried = 0
     async with unlimited(gateway_settings) as gateway:
         for method, path in with_an_id():
@@ -59,14 +58,11 @@ async def test_a_hostile_id_in_a_path_is_refused_before_anybody_is_asked(
                 sent = path.format(quote(text, safe="").replace(".", "%2E"))
                 response = await gateway.http.request(method, sent, headers={**tenant.headers, **OURS})
                 tried += 1
+                told = f"{method} {sent[:100]}: {response.status_code} {response.text[:200]}"
                 # A slash, also an encoded one, ends the part of the path: then there is no such address.
-                if response.status_code != 400 and not (response.status_code in (404, 405) and "/" in text):
-                    found.append(f"{method} {sent}: {response.status_code} {response.text[:200]}")
-                if len(text) > 8 and text in response.text:
-                    found.append(f"{method} {sent}: quoted in {response.text[:300]}")
-                if "x-injected" in response.headers:
-                    found.append(f"{method} {sent}: a header was injected")
-    assert not found, f"{len(found)} complaints:\n" + "\n".join(one[:300] for one in found[:20])
+                assert response.status_code == 400 or (response.status_code in (404, 405) and "/" in text), told
+                assert len(text) <= 8 or text not in response.text, told
+                assert "x-injected" not in response.headers, told
     assert peers.asked == []
     record_property("hostile ids in paths", tried)
 

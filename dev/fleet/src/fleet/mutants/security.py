@@ -231,7 +231,7 @@ ROOM_TOKENS = (
             ),
         ),
         f"{_WHOLE}/test_rooms.py::test_a_token_for_one_room_is_for_that_room",
-        r"RoomService/DeleteRoom call-[0-9a-f]+: 200",
+        r"RoomService/SendData call-[0-9a-f]+: 200",
     ),
 )
 
