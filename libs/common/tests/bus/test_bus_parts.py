@@ -49,6 +49,19 @@ async def test_a_bucket_compares_before_it_sets(bus_server: BusServer) -> None:
     assert await bucket.get(key) == b"two"
 
 
+async def test_a_bucket_lists_every_key_that_is_there(bus_server: BusServer) -> None:
+    tenant_svc = await bus_server.connect(Service.TENANT_SVC)
+    bucket: Bucket = tenant_svc.bucket("audit-heads")
+    before = set(await bucket.keys())
+    keys = [uuid.uuid4().hex for _ in range(20)]
+    for key in keys:
+        await bucket.put(key, b"one")
+    for gone in range(len(keys)):
+        assert set(await bucket.keys()) == before | set(keys[gone:])
+        await bucket.purge(keys[gone])
+    assert set(await bucket.keys()) == before
+
+
 def test_the_last_delay_is_the_longest() -> None:
     assert list(RETRY_DELAYS) == sorted(RETRY_DELAYS)
 

@@ -11,7 +11,7 @@ import structlog
 from nats.errors import Error as NatsError
 from nats.errors import TimeoutError as NatsTimeoutError
 from nats.js import JetStreamContext
-from nats.js.errors import KeyDeletedError, KeyNotFoundError, KeyWrongLastSequenceError, NoKeysError
+from nats.js.errors import KeyDeletedError, KeyNotFoundError, KeyWrongLastSequenceError
 from nats.js.kv import KeyValue
 
 from switchboard.errors import Conflict, Unavailable
@@ -23,6 +23,8 @@ OnEntry = Callable[[str, bytes | None], Awaitable[None]]
 """Called with key and value; ``None`` when the key was deleted."""
 
 RETRY_SECONDS = 1.0
+LISTED_AT_ONCE = 100_000
+"""Subjects that nats-server puts into one answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,13 +61,18 @@ class Bucket:
         return None if found is None else found.value
 
     async def keys(self) -> list[str]:
-        """Of every entry there is."""
+        """Of every entry there is. By the stream's own list: nats-py's ``keys()`` watches, and may end too soon."""
+        prefix = f"$KV.{self.name}."
         try:
-            return await (await self._bucket()).keys()
-        except NoKeysError:
-            return []
+            state = (await self._js.stream_info(f"KV_{self.name}", subjects_filter=f"{prefix}>")).state
         except (NatsError, OSError) as error:
             raise Unavailable(f"bucket {self.name} did not answer") from error
+        subjects = state.subjects or {}
+        if len(subjects) >= LISTED_AT_ONCE:
+            raise Unavailable(f"bucket {self.name} has more keys than nats-server lists at once ({LISTED_AT_ONCE})")
+        found = [subject.removeprefix(prefix) for subject in sorted(subjects)]
+        # What was deleted has left a marker.
+        return [key for key in found if await self.entry(key) is not None]
 
     async def put(self, key: str, value: bytes) -> None:
         try:
